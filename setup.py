@@ -1,4 +1,4 @@
-"Everything about the package stands in settings.ini, which nbdev reads too; this file hands it to setuptools."
+"Everything about the package stands in settings.ini, which nbdev reads too; this hands it to setuptools."
 from configparser import ConfigParser
 from pathlib import Path
 

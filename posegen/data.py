@@ -5,6 +5,7 @@ __all__ = ['SPLITS', 'SCHEMA', 'FLIP_THRESHOLD', 'IN_MEMORY_BYTES', 'Example', '
            'normalise', 'to_uint8', 'PairDataset', 'PairBatches', 'write_dense', 'read_dense']
 
 # %% ../nbs/05_data.ipynb #a4475c75
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,36 @@ def make_pairs(outfit: Sequence[int], split: Sequence[int], flippable: Sequence[
     return np.array(pairs, np.int32).reshape(-1, 3)
 
 # %% ../nbs/05_data.ipynb #8f0ba118
+class _PatientFile(io.FileIO):
+    """A file that HDF5 can close on a full disk, where it would otherwise crash the process.
+
+    From the first failed write on it only pretends to write; the error is raised before the next example or at the end.
+    """
+    def __init__(self, path: Path):
+        super().__init__(path, "w+")
+        self.error: OSError | None = None
+
+    def write(self, data) -> int:
+        data, written = memoryview(data), 0
+        try:
+            while self.error is None and written < len(data):
+                written += super().write(data[written:])
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def checked(self, examples: Iterable[Example]) -> Iterator[Example]:
+        "The examples, as long as all writes succeed."
+        for example in examples:
+            if self.error is not None:
+                raise self.error
+            yield example
+
+    def __exit__(self, *arguments) -> None:
+        super().__exit__(*arguments)
+        if self.error is not None:
+            raise self.error
+
 def write_store(path: str | Path, examples: Iterable[Example], size: int, source: str, licence: str = "",
                 parameters: dict[str, Any] | None = None, counts: dict[str, int] | None = None,
                 rejected: Sequence[tuple[str, str]] = ()) -> None:
@@ -65,8 +96,8 @@ def write_store(path: str | Path, examples: Iterable[Example], size: int, source
     pair to train or test on, or when the disk is full; nothing is left under `path` then.
     """
     with atomic_path(path) as temporary:
-        with h5py.File(temporary, "w") as file:
-            table = _write_images(file, examples, size)
+        with _PatientFile(temporary) as disk, h5py.File(disk, "w") as file:
+            table = _write_images(file, disk.checked(examples), size)
             _check_split(table["outfit"], table["split"])
             pairs = make_pairs(table["outfit"], table["split"], table["flippable"])
             part = table["split"][pairs[:, 0]] if len(pairs) else np.array([])

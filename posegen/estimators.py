@@ -24,14 +24,15 @@ def read_keypoint_csv(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"There is no keypoint file {path}.")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    header = lines[0].strip().lstrip("\ufeff") if lines else "nothing"
+    # one of the published tables went through a spreadsheet, which left commas at the ends of its lines
+    lines = [line.strip(" ,\r") for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
+    header = lines[0] if lines else "nothing"
     if header != CSV_HEADER:
         raise UserError(f'{path} begins with "{header[:80]}", but its first line must be "{CSV_HEADER}" '
                         "(colons between columns, the y list before the x list).")
     poses = {}
     for number, line in enumerate(lines[1:], start=2):
-        if line.strip():
+        if line:
             name, keypoints = _csv_row(line, f"{path}, line {number}")
             if name in poses:
                 raise UserError(f'{path}, line {number}: the image "{name}" has a row already; keep one of the two.')

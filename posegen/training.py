@@ -7,6 +7,7 @@ __all__ = ['NETWORK_FIELDS', 'TrainingBatches', 'make_batch', 'save_weights', 'l
 
 # %% ../nbs/09_training.ipynb #13bb1101
 import hashlib
+import io
 import json
 import math
 import os
@@ -99,7 +100,9 @@ def _same_configuration(found: Config, wanted: Config, fields: tuple[str, ...], 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     "Write a checkpoint atomically; the one before is kept as `path` + `.previous`."
     with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+        buffer = io.BytesIO()           # torch does not say why it could not write; Python does
+        torch.save(state, buffer)
+        temporary.write_bytes(buffer.getbuffer())
         if path.exists():
             os.replace(path, _previous(path))
 

@@ -11,9 +11,10 @@ log=${TMPDIR:-/tmp}/posegen-setup-$(id -u).log
 
 fail() { printf 'posegen set-up: %s\n' "$*" >&2; exit 2; }
 
-# First line: what an environment is tied to for life. Second line: what pip can bring up to date inside it.
+# Two lines that an environment is tied to for life, its place and the interpreter that was asked for; then what pip
+# can bring up to date inside it.
 wanted_stamp() {
-    printf '%s %s\n' "$PWD" "${PYTHON:-}"
+    printf '%s\n%s\n' "$PWD" "$PYTHON"
     cat requirements.txt constraints.txt setup.py settings.ini pyproject.toml | sha256sum
 }
 
@@ -83,6 +84,8 @@ make_environment() {
     "$python" -m venv "$venv" >>"$log" 2>&1 || explain_failed_install
 }
 
+# An interpreter that was chosen once stays chosen.
+PYTHON=${PYTHON:-$(sed -n 2p "$stamp" 2>/dev/null || true)}
 stamp_now=$(wanted_stamp)
 is_ready "$stamp_now" && exit 0
 
@@ -95,7 +98,7 @@ if [ -e "$venv" ] && [ ! -e "$stamp" ] && [ ! -e "$unfinished" ]; then
     fail "$PWD/$venv exists but was not made by this set-up; move it away and run the same command again."
 fi
 : 2>/dev/null >"$log" || fail "the log $log cannot be written; set TMPDIR to a folder where it can."
-if works && [ "$(head -n 1 "$stamp")" = "$(head -n 1 <<<"$stamp_now")" ]; then
+if works && [ "$(head -n 2 "$stamp")" = "$(head -n 2 <<<"$stamp_now")" ]; then
     touch "$unfinished"
     echo "Bringing $venv up to date (log: $log)"
 else
