@@ -285,13 +285,15 @@ DEPTH = {
 
 
 def visible_keypoints(posed: Posed, camera: Camera) -> np.ndarray:
-    """Keypoints (18, 3): x, y in pixels and 1 (visible), 0.5 (hidden, inside the frame) or 0.
+    """Keypoints (18, 3): x, y of the pixel that it lies in, and 1 (visible), 0.5 (hidden, in the frame) or 0.
 
     0 stands for a point outside the frame, and for a facial point that the head hides, as a pose estimator
     would miss it; x and y are 0 then.
     """
     points = posed.keypoints
-    pixels = camera.project(points)
+    # Whole pixels, as in the published tables: then truncation in the pose maps loses nothing, and a
+    # mirrored keypoint draws exactly the mirrored map.
+    pixels = np.floor(camera.project(points))
     distance = np.linalg.norm(points - camera.eye, axis=1)
     rays = normalise(points - camera.eye)
     hits = first_hits(posed.scene, np.broadcast_to(camera.eye, rays.shape), rays)
