@@ -134,7 +134,7 @@ def read_openpose_json(path: str | Path, person: str = "largest") -> np.ndarray:
     """
     try:
         content = json.loads(_existing(path).read_text(encoding="utf-8-sig"))
-        people = [np.array(one["pose_keypoints_2d"], dtype=np.float64) for one in content["people"]]
+        people = [np.array(one["pose_keypoints_2d"], dtype=np.float64).ravel() for one in content["people"]]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise UserError(f'{path} is not OpenPose JSON: it must hold "people", a list, and in each of them '
                         '"pose_keypoints_2d", a list of numbers.') from None
@@ -146,7 +146,7 @@ def _existing(path: str | Path) -> Path:
     return Path(path)
 
 def _json_person(numbers: np.ndarray, path: str | Path) -> np.ndarray:
-    if numbers.shape not in ((54,), (75,)):
+    if numbers.size not in (54, 75):
         raise UserError(f"{path}: a person has {numbers.size} numbers, but 18 keypoints take 54 and 25 take 75; "
                         "run OpenPose with --model_pose COCO or BODY_25.")
     points = numbers.reshape(-1, 3)
@@ -183,7 +183,8 @@ def read_openpose_candidates(candidate_path: str | Path, subset_path: str | Path
 
 def _text_table(path: str | Path, columns: int, meaning: str) -> list[list[float]]:
     rows = []
-    for number, line in enumerate(_existing(path).read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
+    text = _existing(path).read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), start=1):
         try:
             row = [float(word) for word in line.split()]
         except ValueError:
@@ -243,7 +244,8 @@ def _load_pickle(path: str | Path) -> Any:
         try:
             return SafeUnpickler(file, encoding="latin1").load()
         except UserError as error:
-            raise UserError(f"{path} is refused: {error}. Nothing in it was run; make sure where the file comes from.") from None
+            raise UserError(f"{path} is refused: {error}. Nothing in it was run; "
+                            "make sure where the file comes from.") from None
         except Exception as error:                 # a broken pickle raises nearly anything
             raise UserError(f"{path} is not a whole pickle file ({type(error).__name__}); copy it again.") from None
 
@@ -263,7 +265,8 @@ def read_pg2_pickles(peaks_path: str | Path, subsets_path: str | Path) -> dict[s
     if lonely:
         raise UserError(f'{peaks_path} and {subsets_path} do not belong together: {len(lonely)} images, for one '
                         f'"{lonely[0]}", are in only one of them; give the two files of one split.')
-    return {str(name): _pg2_pose(all_peaks[name], all_subsets[name], f'{peaks_path}, image "{name}"') for name in all_peaks}
+    return {str(name): _pg2_pose(peaks, all_subsets[name], f'{peaks_path}, image "{name}"')
+            for name, peaks in all_peaks.items()}
 
 def _pg2_pose(peaks: list, subsets: np.ndarray, where: str) -> np.ndarray:
     try:
@@ -272,8 +275,8 @@ def _pg2_pose(peaks: list, subsets: np.ndarray, where: str) -> np.ndarray:
     except (ValueError, TypeError):
         tables = []
     if len(tables) != len(KEYPOINTS):
-        raise UserError(f"{where}: {len(KEYPOINTS)} lists of (x, y, score, number) and an array of shape (people, 20) are "
-                        "needed; this is not PG2's layout.")
+        raise UserError(f"{where}: this is not PG2's layout, which has {len(KEYPOINTS)} lists of (x, y, score, number) "
+                        "and an array of shape (people, 20); look at what the file holds.")
     if not len(subsets):
         return np.zeros((len(KEYPOINTS), 3), np.float32)
     candidates = [{number: point for *point, number in table.tolist()} for table in tables]
