@@ -181,8 +181,8 @@ def _describe_json(path: Path) -> list[str]:
         lines = [f"manifest {path}: data {data['source']}, store sha256 {data['store_sha256']}"]
         lines += [f"  {name}: {duration(step['seconds'])}, finished {step['finished']}"
                   for name, step in content["steps"].items()]
-        versions = content["versions"].items()
-        lines.append("versions: " + ", ".join(f"{name} {version}" for name, version in versions))
+        versions = [f"{name} {version}" for name, version in content.get("versions_of_last_call", {}).items()]
+        lines.append("versions of the last call: " + ", ".join(versions))
     else:
         facts = {name: value for name, value in content.items() if name != "config"}
         lines = [", ".join(f"{name} {value}" for name, value in facts.items())]
@@ -302,7 +302,7 @@ def main(words: list[str] | None = None) -> int:
     except JobFailed as error:
         return _complain(str(error), 1)
     except KeyboardInterrupt:
-        return _complain("stopped; the same command goes on from there.", 130)
+        return _complain(f"stopped; {_after_stop(arguments)}", 130)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _complain("the disk is full; free some space and run the same command again.", 2)
@@ -310,6 +310,16 @@ def main(words: list[str] | None = None) -> int:
             raise
         return _complain(f"{error.filename}: {error.strerror}.", 2)
     return 0
+
+
+def _after_stop(arguments: argparse.Namespace) -> str:
+    # Training keeps a checkpoint, and `reproduce` also the steps that are finished; the rest begins anew.
+    if arguments.function is run_train:
+        return "the same command goes on from there."
+    if arguments.function is run_reproduce:
+        without = " without --force" if arguments.force else ""
+        return f"the same command{without} goes on from there."
+    return "nothing was finished, the same command starts again from the beginning."
 
 
 def _complain(message: str, status: int) -> int:

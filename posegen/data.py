@@ -4,7 +4,7 @@
 __all__ = ['SPLITS', 'SCHEMA', 'FLIP_THRESHOLD', 'IN_MEMORY_BYTES', 'Example', 'make_pairs', 'write_store', 'Store', 'open_store',
            'normalise', 'to_uint8', 'PairDataset', 'PairBatches', 'write_dense', 'read_dense']
 
-# %% ../nbs/05_data.ipynb #a4475c75
+# %% ../nbs/05_data.ipynb #5675f51c
 import io
 import json
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def make_pairs(outfit: Sequence[int], split: Sequence[int], flippable: Sequence[
                         pairs.append((condition, target, 1))
     return np.array(pairs, np.int32).reshape(-1, 3)
 
-# %% ../nbs/05_data.ipynb #8f0ba118
+# %% ../nbs/05_data.ipynb #d2bf1149
 class _PatientFile(io.FileIO):
     """A file that HDF5 can close on a full disk, where it would otherwise crash the process.
 
@@ -109,7 +109,9 @@ def write_store(path: str | Path, examples: Iterable[Example], size: int, source
                 file[name] = values
             file["pairs"] = pairs
             file["rejected"] = np.array(list(rejected) or np.empty((0, 2)), dtype=h5py.string_dtype())
-            counts = {**(counts or {}), "stored images": len(table["split"]),
+            train = table["split"] == 0
+            counts = {**(counts or {}), "stored images": len(train), "training images": int(train.sum()),
+                      "training images with those mirrored": int(train.sum() + table["flippable"][train].sum()),
                       "train pairs": int((part == 0).sum()), "test pairs": int((part == 1).sum())}
             file.attrs.update(schema=SCHEMA, size=size, source=source, licence=licence,
                               parameters=json.dumps(parameters or {}), counts=json.dumps(counts))

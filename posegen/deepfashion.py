@@ -3,7 +3,8 @@
 # %% auto #0
 __all__ = ['TEST_EVERY', 'IMAGE_SUFFIXES', 'square_image', 'owner', 'FolderSource']
 
-# %% ../nbs/04_deepfashion.ipynb #fe5088e9
+# %% ../nbs/04_deepfashion.ipynb #d2c7507a
+import hashlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Iterator
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .core import UserError
+from .core import UserError, file_hash
 from .data import Example
 from .estimators import read_keypoint_csv
 
@@ -20,7 +21,7 @@ from .estimators import read_keypoint_csv
 def square_image(image: Image.Image, keypoints: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Pad to a square and scale; returns uint8 (size, size, 3) and float32 (18, 3) in the new frame.
 
-    Keypoints that fall outside the frame are marked missing.
+    Keypoints become whole pixels; those that fall outside the frame are marked missing.
     """
     pixels = np.asarray(image.convert("RGB"))
     height, width = pixels.shape[:2]
@@ -34,12 +35,12 @@ def square_image(image: Image.Image, keypoints: np.ndarray, size: int) -> tuple[
     if side != size:
         pixels = np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS))
     moved = keypoints.astype(np.float32)
-    moved[:, :2] = (moved[:, :2] + [left + 0.5, top + 0.5]) * (size / side) - 0.5
+    moved[:, :2] = np.floor((np.trunc(moved[:, :2]) + [left + 0.5, top + 0.5]) * (size / side))
     outside = ((moved[:, :2] < 0) | (moved[:, :2] > size - 1)).any(1)
     moved[outside | (keypoints[:, 2] == 0)] = 0
     return pixels, moved
 
-# %% ../nbs/04_deepfashion.ipynb #d53ce7dc
+# %% ../nbs/04_deepfashion.ipynb #9014925f
 _ITEM = re.compile(r"id_?(\d{8})(?:[-_/]?(\d{2}))?")
 
 def owner(name: str) -> tuple[str, str]:
@@ -50,14 +51,14 @@ def owner(name: str) -> tuple[str, str]:
     folder = str(Path(name).parent)
     return folder, folder
 
-# %% ../nbs/04_deepfashion.ipynb #4a6f8d06
+# %% ../nbs/04_deepfashion.ipynb #0e7ff6c5
 TEST_EVERY = 5           # every fifth identity (or frame, if there is one identity) is held out
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
 class FolderSource:
     """A folder of images with a keypoint CSV (R1c) as examples for a store.
 
-    `counts` and `rejected` are filled while the examples are read. Raises `UserError` for a folder without a CSV or
+    `counts`, `rejected` and `digest` (a sha256 of the table and all images used) say what came of it. Raises `UserError` for a folder without a CSV or
     with several, a CSV row that names no image (or only a bare name that two files share), and a file that is no image or is cut short.
     """
     def __init__(self, folder: str | Path, size: int):
@@ -77,6 +78,7 @@ class FolderSource:
                 self.images.append((name, files[name], keypoints))
             else:
                 self.rejected.append((name, "no keypoint in its row"))
+        self.digest = _digest([self.table] + [path for _, path, _ in self.images])
         named = {files[name] for name in poses}
         unnamed = sorted({path for path in files.values()} - named)
         self.rejected += [(path.relative_to(self.folder).as_posix(), "no row in the table") for path in unnamed]
@@ -96,10 +98,19 @@ class FolderSource:
         people = sorted({identity for identity, _ in owners})
         outfits = sorted({outfit for _, outfit in owners})
         for number, ((name, path, keypoints), (identity, outfit)) in enumerate(zip(self.images, owners)):
-            held_out = (people.index(identity) if len(people) > 1 else number) % TEST_EVERY == TEST_EVERY - 1
-            outfit_number = outfits.index(outfit) if len(people) > 1 else int(held_out)
+            if len(people) > 1:
+                place = people.index(identity)
+                held_out = place % TEST_EVERY == TEST_EVERY - 1 or place == len(people) - 1
+                outfit_number = outfits.index(outfit)
+            else:                                # frames of one person: an outfit's test frames are numbered apart
+                held_out = number % TEST_EVERY == TEST_EVERY - 1
+                outfit_number = 2 * outfits.index(outfit) + held_out
             image, moved = square_image(_read_image(path), keypoints, self.size)
             yield Example(image, moved, name, "test" if held_out else "train", people.index(identity), outfit_number)
+
+def _digest(paths: list[Path]) -> str:
+    "One sha256 of the contents of files, in this order."
+    return hashlib.sha256("".join(file_hash(path) for path in paths).encode()).hexdigest()
 
 def _image_files(folder: Path) -> dict[str, Path]:
     "Image files below `folder` by relative path and by bare name; a bare name that occurs twice is left out."

@@ -123,7 +123,7 @@ class Stage2Generator(nn.Module):
         self.encoder = Encoder(6, config)
         self.decoder = Decoder(config.width * config.blocks, config, config.stage2_decoder_width)
         with torch.no_grad():                         # begin near "change nothing"
-            self.decoder.image.weight.mul_(0.1)
+            self.decoder.image.weight.mul_(config.stage2_start)
             self.decoder.image.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:

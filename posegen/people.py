@@ -11,9 +11,10 @@ from typing import Iterator
 import numpy as np
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
-from .body import KEYPOINT_ORDER, load_body, normalise, rotation, rotation_between
+from .body import load_body, normalise, rotation, rotation_between
 from .core import UserError
 from .core import progress as show_progress
+from .pose import KEYPOINTS
 from .rendering import Camera, Posed, pose_figure, require_embree, take_picture, visible_keypoints
 from .tailoring import Figure, dress
 from .wardrobe import draw_look
@@ -136,8 +137,8 @@ class View:
 
     @property
     def name(self) -> str:
-        "For example `front_full`."
-        return f"{self.direction}_{self.crop}"
+        "For example `front_stand_full`."
+        return f"{self.direction}_{self.action}_{self.crop}"
 
 
 VIEWS = tuple(
@@ -178,7 +179,7 @@ def frame(posed: Posed, crop: str, size: int, random) -> Camera:
     window = Camera(eye, np.zeros(2), 1.0, size)
     outline = window.on_window(posed.points)
     x, y = window.on_window(posed.keypoints).T
-    at = {name: height for name, height in zip(KEYPOINT_ORDER, y)}
+    at = {name: height for name, height in zip(KEYPOINTS, y)}
     knees, ankles = ([at[f"{side}_{joint}"] for side in ("left", "right")] for joint in ("knee", "ankle"))
     hips = min(at["left_hip"], at["right_hip"])
     head = y[[0, 14, 15, 16, 17]].mean()
@@ -205,7 +206,7 @@ class Person:
     images: np.ndarray  # uint8 (V, S, S, 3)
     keypoints: np.ndarray  # float32 (V, 18, 3), x, y in pixels and 1, 0.5 (hidden) or 0 (missing)
     silhouettes: np.ndarray  # uint8 {0, 1} (V, S, S)
-    view_names: list  # V names such as "front_full"
+    view_names: list  # V names such as "front_stand_full"
     description: dict  # words about the person: gender, outfit, hairstyle, garments
 
 

@@ -3,9 +3,7 @@
 # %% auto #0
 __all__ = ['prepare']
 
-# %% ../nbs/05b_prepare.ipynb #74704fc1
-import dataclasses
-import hashlib
+# %% ../nbs/05b_prepare.ipynb #f6201f3e
 import shutil
 from pathlib import Path
 from typing import Iterator
@@ -27,9 +25,8 @@ def prepare(source: str | Path, out: str | Path, config: Config) -> Store:
         write_store(out, _embedded_examples(config), config.size, "embedded people", "CC0-1.0", parameters)
     elif source.is_dir():
         folder = FolderSource(source, config.size)
-        digest = hashlib.sha256(folder.table.read_bytes()).hexdigest()
         write_store(out, folder.examples(), config.size, f"folder {source.name}", "that of the images' owner",
-                    {"table": folder.table.name, "table_sha256": digest}, folder.counts, folder.rejected)
+                    {"table": folder.table.name, "sha256": folder.digest}, folder.counts, folder.rejected)
     elif source.is_file():
         store = open_store(source)
         if store.size != config.size:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from .body import KEYPOINT_ORDER, load_body, normalise, rotation, skin_points, smoothstep
+from .body import load_body, normalise, rotation, skin_points, smoothstep
 from .core import UserError
+from .pose import KEYPOINTS
 from .materials import paint
 from .tailoring import Figure
 
@@ -299,7 +300,7 @@ def visible_keypoints(posed: Posed, camera: Camera) -> np.ndarray:
     hits = first_hits(posed.scene, np.broadcast_to(camera.eye, rays.shape), rays)
     first = np.where(hits["primID"] >= 0, hits["tfar"], np.inf)
     confidence = np.zeros(18, np.float32)
-    for number, name in enumerate(KEYPOINT_ORDER):
+    for number, name in enumerate(KEYPOINTS):
         seen = first[number] > distance[number] - DEPTH[name.split("_")[-1]]
         inside = (pixels[number] >= 0).all() and (pixels[number] < camera.size).all()
         hidden = 0 if name in FACIAL else 0.5

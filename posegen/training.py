@@ -2,11 +2,9 @@
 
 # %% auto #0
 __all__ = ['NETWORK_FIELDS', 'TrainingBatches', 'make_batch', 'save_weights', 'load_generator', 'fast_layout', 'save_checkpoint',
-           'load_checkpoint', 'remove_checkpoints', 'TrainingRun', 'interruption', 'train_stage1', 'fingerprint',
-           'train_stage2']
+           'load_checkpoint', 'remove_checkpoints', 'TrainingRun', 'interruption', 'train_stage1', 'train_stage2']
 
-# %% ../nbs/09_training.ipynb #13bb1101
-import hashlib
+# %% ../nbs/09_training.ipynb #de5f2bbc
 import io
 import json
 import math
@@ -24,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .adversaries import ADVERSARIES, Batch, Players
-from .core import Config, Progress, UserError, atomic_path, best_device, nearest_name, seed_everything
+from .core import Config, Progress, UserError, atomic_path, best_device, file_hash, nearest_name, seed_everything
 from .data import PairBatches, PairDataset, Store, normalise
 from .losses import pose_mask_loss
 from .networks import Discriminator, Stage1Generator, Stage2Generator
@@ -49,8 +47,9 @@ def make_batch(raw: dict[str, Tensor], size: int, device: torch.device) -> Batch
     return Batch(normalise(raw["condition"].to(device)), normalise(raw["target"].to(device)),
                  pose_maps(keypoints, size), pose_mask(keypoints, size))
 
-# %% ../nbs/09_training.ipynb #e9268a58
-NETWORK_FIELDS = ("size", "blocks", "width", "bottleneck", "norm", "downsample", "stage2_decoder_width")
+# %% ../nbs/09_training.ipynb #e912da68
+_SHAPE = ("size", "blocks", "width", "norm", "downsample")
+NETWORK_FIELDS = {"stage1": (*_SHAPE, "bottleneck"), "stage2": (*_SHAPE, "stage2_decoder_width")}
 
 def save_weights(module: nn.Module, folder: Path, name: str, config: Config, **facts) -> None:
     "Write `folder`/`name`.safetensors and `folder`/`name`.json (atomically, the weights first)."
@@ -77,7 +76,7 @@ def load_generator(folder: str | Path, name: str, expected: Config | None = None
     except Exception as error:     # safetensors raises its own kinds of errors
         raise UserError(f"{weights} or its .json is damaged ({error}): train {name} again.") from None
     if expected is not None:
-        _same_configuration(config, expected, NETWORK_FIELDS, weights)
+        _same_configuration(config, expected, NETWORK_FIELDS[name], weights)
     module = {"stage1": Stage1Generator, "stage2": Stage2Generator}[name](config)
     try:
         module.load_state_dict(state)
@@ -179,9 +178,10 @@ class TrainingRun:
                 logs = step(self.batches)
                 self.done += 1
                 self.seconds += time.monotonic() - began
-                note = self._record(logs)
-                shown.update(note=note)
-                if wanted() or (self.done % self.config.checkpoint_every == 0 and self.done < self.steps):
+                logging = self.done % self.config.log_every == 0 or self.done == self.steps
+                saving = wanted() or (self.done % self.config.checkpoint_every == 0 and self.done < self.steps)
+                shown.update(note=self._record(logs, logging) if logging or saving else "")
+                if saving:
                     self.save()
                 if wanted():
                     shown.close()
@@ -197,12 +197,16 @@ class TrainingRun:
         for group, rate in zip(groups, self.base_rates):
             group["lr"] = rate * factor
 
-    def _record(self, logs: dict[str, Tensor]) -> str:
-        "Add a line to the history every `log_every` steps; returns the note for the progress line."
-        if self.done % self.config.log_every and self.done != self.steps:
-            return ""
+    def _record(self, logs: dict[str, Tensor], logging: bool) -> str:
+        "Look at the loss terms, add them to the history if asked; returns the note for the progress line."
         values = {name: float(value) for name, value in logs.items()}
-        self.history.append({"step": self.done, "seconds": round(self.seconds, 2), **values})
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise UserError(f"{self.label}: {name} is {value} at step {self.done}; the last checkpoint in "
+                                f"{self.folder} is from before. Lower the learning rate, or raise the "
+                                "reconstruction weight.")
+        if logging:
+            self.history.append({"step": self.done, "seconds": round(self.seconds, 2), **values})
         return "  ".join(f"{name} {value:.4g}" for name, value in values.items())
 
 @contextmanager
@@ -230,7 +234,7 @@ def train_stage1(config: Config, store: Store, out: str | Path, device: torch.de
     betas = config.adam_beta1, config.adam_beta2
     optimizer = torch.optim.Adam(stage1.parameters(), lr=config.stage1_learning_rate, betas=betas)
     batches = _batches(config, store, device)
-    identity = {"data": fingerprint(store.path)}
+    identity = {"data": file_hash(store.path)}
     run = TrainingRun(out, config, "stage 1", config.stage1_steps, {"stage1": stage1, "optimizer": optimizer},
                       batches, identity)
     run.resume()
@@ -254,12 +258,7 @@ def _batches(config: Config, store: Store, device: torch.device) -> TrainingBatc
                         f"prepare the data again, or train with size={store.size}.")
     return TrainingBatches(PairDataset(store, "train"), config, device)
 
-def fingerprint(path: str | Path) -> str:
-    "sha256 of a file, in hexadecimal."
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-# %% ../nbs/09_training.ipynb #a2ef7e25
+# %% ../nbs/09_training.ipynb #58679f0d
 def train_stage2(config: Config, adversary: str, store: Store, stage1: str | Path, out: str | Path,
                  device: torch.device | None = None) -> Stage2Generator:
     """Train G2 on top of the frozen G1 in folder `stage1` against `adversary`, a name in `ADVERSARIES` (R14-R17).
@@ -280,8 +279,8 @@ def train_stage2(config: Config, adversary: str, store: Store, stage1: str | Pat
                       game.optimizer(discriminator, config.discriminator_learning_rate))
     parts = {"stage2": stage2, "discriminator": discriminator, "generator_optimizer": players.generator_optimizer,
              "discriminator_optimizer": players.discriminator_optimizer}
-    identity = {"data": fingerprint(store.path), "adversary": adversary,
-                "stage1": fingerprint(Path(stage1)/"stage1.safetensors")}
+    identity = {"data": file_hash(store.path), "adversary": adversary,
+                "stage1": file_hash(Path(stage1)/"stage1.safetensors")}
     run = TrainingRun(out, config, f"stage 2 ({adversary})", config.stage2_steps, parts,
                       _batches(config, store, device), identity)
     run.resume()

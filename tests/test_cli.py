@@ -151,6 +151,20 @@ def test_stop_resume_and_another_configuration(store, posegen, tmp_path, monkeyp
     assert_one_sentence(posegen(*evaluate, "--stage2", f"triplet={tmp_path}"), "no stage2 weights")
 
 
+@pytest.mark.parametrize("function, words, promise", [
+    ("reproduce", (), "the same command goes on from there"),
+    ("reproduce", ("--force",), "the same command without --force goes on from there"),
+    ("prepare", ("embedded", "out.h5"), "starts again from the beginning"),
+    ("evaluate", ("--store", "s", "--stage1", "g1", "--out", "o"), "starts again from the beginning"),
+])
+def test_what_is_promised_after_control_c(posegen, monkeypatch, function, words, promise):
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+    place = {"reproduce": "runs.reproduce", "prepare": "prepare.prepare", "evaluate": "runs.Job"}[function]
+    monkeypatch.setattr(f"posegen.{place}", stopped)
+    assert_one_sentence(posegen(function, *words), promise, status=130)
+
+
 def test_info(store, posegen, tmp_path):
     outcome = posegen("info", store)
     assert outcome.status == 0 and "20 images of 32 x 32 pixels" in outcome.out

@@ -10,7 +10,7 @@ from posegen.data import open_store
 from posegen.estimators import read_keypoint_csv, read_openpose_candidates
 
 SHARED = Path(os.environ.get("POSEGEN_SHARED", Path(__file__).parents[2] / "shared" / "data"))
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real data at {SHARED}; name it with POSEGEN_SHARED")
+pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets are not here; name their folder with POSEGEN_SHARED")
 
 
 @pytest.mark.parametrize("table, rows", [("fasion-resize-annotation-test.csv", 4038), ("fasion-annotation-test.csv", 4061)])

@@ -53,7 +53,7 @@ def test_the_manifest(finished):
     manifest = json.loads((finished / "figures/test/manifest.json").read_text())
     assert manifest["preset"] == "test" and manifest["data"]["source"] == "embedded"
     assert list(manifest["steps"]) == STEPS and len(manifest["weights"]) == 4
-    assert manifest["versions"]["posegen"] == posegen.__version__
+    assert manifest["versions_of_last_call"]["posegen"] == posegen.__version__
     assert dict(field="size", report=256, here=32) in manifest["deviations"]
     assert str(finished) not in json.dumps(manifest), "a path of this machine"
 

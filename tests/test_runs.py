@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 
 from posegen import runs
-from posegen.core import UserError
+from posegen.core import UserError, preset
 from posegen.runs import Job, JobFailed, is_unchanged, run_jobs, source_hash
 
 WRITE = "from pathlib import Path\nPath(out).mkdir(parents=True, exist_ok=True)\n"
@@ -98,6 +100,44 @@ def test_a_missing_or_altered_output_is_made_again(graph, in_process, damage):
     assert Path("runs/add/number").read_text() == "3"
 
 
+def test_another_result_upstream_makes_out_of_date_what_follows(graph, in_process, tmp_path):
+    write_notebook(tmp_path / "double.ipynb", "number = 1\nout = ''",
+                   WRITE + "import random\nPath(out, 'number').write_text(str(random.random())[2:9])")
+    run_jobs(graph())
+    before = Path("runs/add/number").read_text()
+    Path("runs/double/number").unlink()
+    assert which_ran(graph()) == ["double", "add"]
+    after = Path("runs/add/number").read_text()
+    assert after == str(int(Path("runs/double/number").read_text()) + 1) and after != before
+
+
+def test_the_same_result_upstream_does_not(graph, in_process):
+    run_jobs(graph())
+    Path("runs/double/number").unlink()
+    assert which_ran(graph()) == ["double"]
+    assert which_ran(graph()) == []
+
+
+def test_a_note_is_kept_but_nothing_is_computed_from_it(graph, in_process):
+    def jobs():
+        first, second = graph()
+        write_notebook(first.notebook, "number = 1\nout = ''", WRITE + "import time\n"
+                       "Path(out, 'number').write_text('2')\nPath(out, 'note').write_text(str(time.time()))")
+        return [replace(first, notes=("runs/double/note",)), second]
+    run_jobs(jobs())
+    Path("runs/double/note").unlink()
+    assert which_ran(jobs()) == ["double"]
+
+
+def test_another_torch_counts(graph, in_process, monkeypatch):
+    run_jobs(graph())
+    installed = runs.package_version
+    monkeypatch.setattr(runs, "package_version", lambda name: "99" if name == "torch" else installed(name))
+    stamps = run_jobs(graph())
+    assert [stamp["ran"] for stamp in stamps.values()] == [True, True]
+    assert stamps["double"]["versions"]["torch"] == "99"
+
+
 def test_a_copied_output_is_still_the_same(graph, in_process):
     run_jobs(graph())
     os.utime("runs/add/number", (1, 1))
@@ -121,6 +161,26 @@ def test_leftovers(graph, in_process, capsys):
     assert Path("runs/add/checkpoint").exists(), "an interrupted job goes on from its checkpoint"
     run_jobs(graph(step=2), force=True)
     assert not Path("runs/add/checkpoint").exists(), "--force starts from nothing"
+
+
+def test_the_seconds_of_all_sessions_count(graph, monkeypatch):
+    job, clock, stop = graph()[0], [0.0], [True]
+    monkeypatch.setattr(runs.time, "monotonic", lambda: clock[0])
+
+    def execute(job):
+        clock[0] += 10
+        (job.folder / "checkpoint.pt").touch()
+        if stop.pop():
+            raise KeyboardInterrupt
+        (job.folder / "checkpoint.pt").unlink()
+        (job.folder / "number").write_text("2")
+    monkeypatch.setattr(runs, "execute", execute)
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([job])
+    stop.append(False)
+    assert run_jobs([job])["double"]["seconds"] == 20
+    stop.append(False)
+    assert run_jobs([job], force=True)["double"]["seconds"] == 10, "--force starts from nothing"
 
 
 def test_files_of_somebody_else_are_set_aside(graph, in_process):
@@ -170,7 +230,88 @@ def test_data_counts_with_its_content(tmp_path, monkeypatch):
     assert source_hash(data, cache) != first
 
 
+# The graph of the report, with steps that only pretend
+
+STEPS = ["prepare", "stage1", "stage2-pair", "stage2-triplet", "stage2-wgan_triplet", "evaluate", "report"]
+
+
+@pytest.fixture
+def steps_that_run(tmp_path, monkeypatch):
+    "Reproduces the preset test with some fields changed; every step writes its name as its result."
+    def execute(job):
+        for path in (*job.outputs, *job.notes):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(job.name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "execute", execute)
+    return lambda **overrides: which_ran(runs.report_jobs("test", overrides=overrides))
+
+
+@pytest.mark.parametrize("change, expected", [
+    (dict(evaluation_pairs=5), ["evaluate", "report"]),
+    (dict(checkpoint_every=5), ["report"]),
+    (dict(stage1_steps=5), ["stage1", "report"]),      # what follows stays: the bytes are the same here
+    (dict(views=5), ["prepare", "report"]),
+    (dict(pair_reconstruction_weight=5.0), ["stage2-pair", "report"]),
+    (dict(stage2_steps=5), [*STEPS[2:5], "report"]),
+    (dict(stage2_decoder_width=8), [*STEPS[2:5], "evaluate", "report"]),
+    (dict(seed=5), STEPS),
+])
+def test_a_field_concerns_only_some_steps(steps_that_run, change, expected):
+    assert steps_that_run() == STEPS
+    assert steps_that_run(**change) == expected
+    assert steps_that_run(**change) == []
+
+
+def test_a_field_of_the_wgan_concerns_the_wgan_and_what_follows(steps_that_run, monkeypatch):
+    assert steps_that_run() == STEPS
+    pretend = runs.execute
+
+    def other_weights(job):
+        pretend(job)
+        Path(job.outputs[0]).write_text("trained in another way")
+    monkeypatch.setattr(runs, "execute", other_weights)
+    assert steps_that_run(clip=0.5) == ["stage2-wgan_triplet", "evaluate", "report"]
+
+
+def test_an_unknown_field_concerns_every_step(monkeypatch):
+    config = preset("test")
+    later = SimpleNamespace(to_dict=lambda: {**config.to_dict(), "a_field_of_next_year": 1})
+    for step in STEPS:
+        assert "a_field_of_next_year" in runs.fields_of(step, later)
+
+
+def test_own_images_are_prepared_alike_for_any_seed():
+    assert runs.fields_of("prepare", preset("test"), "walk") == {"size": 32}
+
+
+def test_the_manifest_tells_the_versions_of_each_step(steps_that_run, capsys):
+    manifest = runs.reproduce(preset="test")
+    assert manifest["steps"]["prepare"]["versions"]["embreex"] and manifest["versions_of_last_call"]["torch"]
+    assert set(manifest["steps"]["stage1"]["versions"]) == {"posegen", "python", "torch", "numpy"}
+
+
 # With a real kernel
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_kernel_knows_whether_we_write_to_a_terminal(tmp_path, terminal):
+    write_notebook(tmp_path / "train.ipynb", "out = ''", "import os, sys\n" + WRITE +
+                   "Path(out, 'done').write_text(os.environ.get('POSEGEN_PROGRESS', 'lines'))\n"
+                   "for step in (1, 2):\n    print(f'\\rstep {step}', end='', file=sys.stderr, flush=True)")
+    ours, theirs = os.openpty() if terminal else os.pipe()
+    process = subprocess.Popen([sys.executable, "-c", ONE_JOB], cwd=tmp_path, stdout=theirs,
+                               stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 1000):
+            shown += chunk
+    except OSError:      # so a terminal says that nobody writes to it any more
+        pass
+    assert process.wait(timeout=20) == 0, shown
+    assert b"\rstep 1" in shown and b"\rstep 2" in shown
+    assert (tmp_path / "runs/train/done").read_text() == ("bar" if terminal else "lines")
+
 
 def test_the_kernel_is_this_python_in_this_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -215,7 +356,7 @@ def test_a_kernel_that_dies(tmp_path, monkeypatch):
         run_jobs([Job("dies", notebook, dict(out="runs/dies"))])
 
 
-INTERRUPTED = """
+ONE_JOB = """
 import sys
 from pathlib import Path
 from posegen.runs import Job, run_jobs
@@ -230,7 +371,7 @@ def test_control_c_reaches_the_notebook(tmp_path, presses):
                    "import time\n" + WRITE + "try:\n    print('training', flush=True)\n    time.sleep(60)\n"
                    "except KeyboardInterrupt:\n    Path(out, 'checkpoint').write_text('step 7')\n"
                    f"    {stubborn}\n")
-    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED], cwd=tmp_path, stdout=subprocess.PIPE,
+    process = subprocess.Popen([sys.executable, "-c", ONE_JOB], cwd=tmp_path, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
     while "training" not in process.stdout.readline():
         assert process.poll() is None, process.stderr.read()
