@@ -10,6 +10,7 @@ from typing import Iterator
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
 
 from .body import load_body, normalise, rotation, rotation_between
 from .core import UserError
@@ -237,7 +238,19 @@ def render_person(index: int, views: int, size: int, seed: int) -> Person:
     }
     return Person(index, images, keypoints, silhouettes, [view.name for view in plan], description)
 
-# %% ../nbs/02_people.ipynb #b666bbe2
+# %% ../nbs/02_people.ipynb #17331d32
+def _render_in_processes(indices: range, views: int, size: int, seed: int, workers: int) -> Iterator[Person]:
+    "Yield persons in order; the worker processes end with the last one, or when the caller stops early."
+    try:
+        with parallel_config("loky", inner_max_num_threads=1):
+            jobs = Parallel(n_jobs=workers, return_as="generator")
+            people = jobs(delayed(render_person)(index, views, size, seed) for index in indices)
+        yield from people
+    finally:
+        # joblib keeps its workers for the next call: a process that ends would wait five minutes for them
+        get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+
+
 def render_people(
     n_people: int,
     views: int,
@@ -263,10 +276,7 @@ def render_people(
     if workers is None:
         workers = min(cpu_count(), n_people) if n_people > 2 else 0
     if workers > 0:
-        with parallel_config("loky", inner_max_num_threads=1):
-            people = Parallel(n_jobs=workers, return_as="generator")(
-                delayed(render_person)(index, views, size, seed) for index in indices
-            )
+        people = _render_in_processes(indices, views, size, seed, workers)
     else:
         people = (render_person(index, views, size, seed) for index in indices)
     return show_progress(people, n_people, "people") if progress else people
