@@ -58,8 +58,10 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 class FolderSource:
     """A folder of images with a keypoint CSV (R1c) as examples for a store.
 
-    `counts`, `rejected` and `digest` (a sha256 of the table and all images used) say what came of it. Raises `UserError` for a folder without a CSV or
-    with several, a CSV row that names no image (or only a bare name that two files share), and a file that is no image or is cut short.
+    `counts`, `rejected` and `digest` (a sha256 of the table and all images used) say what came of it.
+    Raises `UserError` for a folder without a CSV or
+    with several, a CSV row that names no image (or only a bare name that two files share), and a file that is no
+    image or is cut short.
     """
     def __init__(self, folder: str | Path, size: int):
         self.folder, self.size = Path(folder), size
