@@ -21,9 +21,9 @@ setup(
     license_files=["LICENSE", "NOTICE"],
     python_requires=">=" + settings["min_python"],
     packages=find_packages(include=["posegen", "posegen.*"]),
-    package_data={"posegen": ["assets/*"]},
+    package_data={"posegen": ["assets/**/*"]},
     install_requires=settings["requirements"].split(),
-    extras_require={"dev": settings["dev_requirements"].split()},
+    extras_require={name: settings[f"{name}_requirements"].split() for name in ("dev", "estimator")},
     entry_points={"console_scripts": settings["console_scripts"].split()},
     zip_safe=False,
 )

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Iterator
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed, parallel_config
-from joblib.externals.loky import get_reusable_executor
+from joblib import cpu_count
 
 from .body import load_body, normalise, rotation, rotation_between
 from .core import UserError
 from .core import progress as show_progress
 from .pose import KEYPOINTS
+from .processes import in_processes
 from .rendering import Camera, Posed, pose_figure, require_embree, take_picture, visible_keypoints
 from .tailoring import Figure, dress
 from .wardrobe import draw_look
@@ -238,19 +238,7 @@ def render_person(index: int, views: int, size: int, seed: int) -> Person:
     }
     return Person(index, images, keypoints, silhouettes, [view.name for view in plan], description)
 
-# %% ../nbs/02_people.ipynb #17331d32
-def _render_in_processes(indices: range, views: int, size: int, seed: int, workers: int) -> Iterator[Person]:
-    "Yield persons in order; the worker processes end with the last one, or when the caller stops early."
-    try:
-        with parallel_config("loky", inner_max_num_threads=1):
-            jobs = Parallel(n_jobs=workers, return_as="generator")
-            people = jobs(delayed(render_person)(index, views, size, seed) for index in indices)
-        yield from people
-    finally:
-        # joblib keeps its workers for the next call: a process that ends would wait five minutes for them
-        get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
-
-
+# %% ../nbs/02_people.ipynb #b666bbe2
 def render_people(
     n_people: int,
     views: int,
@@ -263,8 +251,8 @@ def render_people(
     """Render `n_people` persons, numbers `first_person` and up, each in `views` pictures of `size` pixels.
 
     Yields `Person` records in order. Person i depends on (seed, i) only; so people 0 … n-1 for training and
-    n … for testing never share an identity. `workers` processes render (default: one a core, or none for
-    one or two persons). Raises UserError for impossible numbers or when embreex is missing.
+    n … for testing never share an identity. `workers` processes render (default: one a core; this
+    one alone for one or two persons). Raises UserError for impossible numbers or when embreex is missing.
     """
     if min(n_people, views, size) < 1 or first_person < 0:
         raise UserError(
@@ -272,13 +260,10 @@ def render_people(
             "use at least one person, one view and one pixel, and a first number of 0 or more."
         )
     require_embree()
-    indices = range(first_person, first_person + n_people)
+    work = [(index, views, size, seed) for index in range(first_person, first_person + n_people)]
     if workers is None:
-        workers = min(cpu_count(), n_people) if n_people > 2 else 0
-    if workers > 0:
-        people = _render_in_processes(indices, views, size, seed, workers)
-    else:
-        people = (render_person(index, views, size, seed) for index in indices)
+        workers = min(cpu_count(), n_people) if n_people > 2 else 1
+    people = in_processes(render_person, work, workers)
     return show_progress(people, n_people, "people") if progress else people
 
 # %% ../nbs/02_people.ipynb #88196f16
