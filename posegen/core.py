@@ -56,6 +56,7 @@ class Config:
     bottleneck: int = 64                        # z: units of stage 1's fully connected layer
     norm: str = "none"                          # in the generators' blocks: "none" (report) or "group"
     downsample: str = "max_pool"                # "max_pool" (report) or "strided_conv" (the shape of PG2)
+    upsample: str = "nearest"                   # in the decoders: "nearest" (report) or "transposed" (convolution)
     stage2_decoder_width: int = 0               # 0: symmetric; otherwise a constant width (PG2 used 128)
     stage2_start: float = 0.1                   # G2's last convolution starts at this share of its usual weights
     discriminator_width: int = 64               # channels of the first discriminator layer
@@ -83,6 +84,7 @@ class Config:
 
     def __post_init__(self):
         choices = dict(norm=("none", "group"), downsample=("max_pool", "strided_conv"),
+                       upsample=("nearest", "transposed"),
                        critic_norm=("batch", "layer", "none"), learning_rate_schedule=("constant", "cosine"))
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:

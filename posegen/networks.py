@@ -4,9 +4,8 @@
 __all__ = ['ResidualBlock', 'Encoder', 'Decoder', 'Stage1Generator', 'Stage2Generator', 'Discriminator', 'count_parameters',
            'count_flops']
 
-# %% ../nbs/06_networks.ipynb #5d29d783
+# %% ../nbs/06_networks.ipynb #6141d649
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .core import Config
@@ -59,12 +58,18 @@ class Encoder(nn.Module):
             x = halve(skips[-1])
         return x, skips
 
+def _doubling(channels: int, kind: str) -> nn.Module:
+    "(N, channels, H, W) -> (N, channels, 2H, 2W): nearest neighbours, or DCGAN's transposed convolution."
+    if kind == "transposed":
+        return nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1)
+    return nn.Upsample(scale_factor=2, mode="nearest")
+
 class Decoder(nn.Module):
     "The mirror image of `Encoder`: doubles the resolution, joins the skips, ends in a linear 3-channel image."
     def __init__(self, inputs: int, config: Config, constant_width: int = 0):
         super().__init__()
         self.strided = config.downsample == "strided_conv"
-        self.blocks, self.narrowing = nn.ModuleList(), nn.ModuleList()
+        self.blocks, self.narrowing, self.doubling = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         incoming = inputs
         for i in range(config.blocks, 0, -1):
             skip, following = config.width * i, config.width * max(i - 1, 1)
@@ -74,17 +79,20 @@ class Decoder(nn.Module):
                 middle = outputs = incoming + skip
             else:
                 middle, outputs = skip, following
+            if not self.strided:
+                self.doubling.append(_doubling(incoming, config.upsample))
             self.blocks.append(ResidualBlock(incoming + skip, middle, outputs, config.norm))
             incoming = outputs
             if self.strided and i > 1:               # PG2 narrows after each doubling
                 incoming = constant_width or following
+                self.doubling.append(_doubling(outputs, config.upsample))
                 self.narrowing.append(nn.Conv2d(outputs, incoming, 3, padding=1))
         self.image = nn.Conv2d(incoming, 3, 3, padding=1)
 
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
         for number, (block, skip) in enumerate(zip(self.blocks, reversed(skips))):
             if not (self.strided and number == 0):    # PG2's last encoder block did not halve
-                x = F.interpolate(x, scale_factor=2, mode="nearest")
+                x = self.doubling[number - self.strided](x)
                 if self.strided:
                     x = self.narrowing[number - 1](x)
             x = block(torch.cat([x, skip], 1))

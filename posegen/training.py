@@ -48,7 +48,7 @@ def make_batch(raw: dict[str, Tensor], size: int, device: torch.device) -> Batch
                  pose_maps(keypoints, size), pose_mask(keypoints, size))
 
 # %% ../nbs/09_training.ipynb #e912da68
-_SHAPE = ("size", "blocks", "width", "norm", "downsample")
+_SHAPE = ("size", "blocks", "width", "norm", "downsample", "upsample")
 NETWORK_FIELDS = {"stage1": (*_SHAPE, "bottleneck"), "stage2": (*_SHAPE, "stage2_decoder_width")}
 
 def save_weights(module: nn.Module, folder: Path, name: str, config: Config, **facts) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import posegen
+from posegen.tables import trace
 
 STEPS = ["prepare", "stage1", "stage2-pair", "stage2-triplet", "stage2-wgan_triplet", "evaluate", "report"]
 COMMAND = [sys.executable, "-c", "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))"]
@@ -56,6 +57,18 @@ def test_the_manifest(finished):
     assert manifest["versions_of_last_call"]["posegen"] == posegen.__version__
     assert dict(field="size", report=256, here=32) in manifest["deviations"]
     assert str(finished) not in json.dumps(manifest), "a path of this machine"
+
+
+def test_a_cell_can_be_traced(finished):
+    figures = finished / "figures/test"
+    manifest = json.loads((figures / "manifest.json").read_text())
+    columns = manifest["tables"]["table2.csv"]["columns"]
+    ours = next(name for name, source in columns.items() if source.get("protocol") == "skimage")
+    cell = trace(manifest, "table2.csv", "WGAN-triplet", ours)
+    assert cell["n_pairs"] == 20 and cell["seed"] == 0 and cell["posegen"] == posegen.__version__
+    assert set(cell["weights"].values() if isinstance(cell["weights"], dict) else cell["weights"]) <= {
+        *manifest["weights"], *manifest["weights"].values()}
+    assert cell["data"] == manifest["data"]["store_sha256"] and cell["notebook"]
 
 
 def test_a_second_run_does_nothing(finished):
