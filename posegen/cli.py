@@ -64,7 +64,7 @@ def run_prepare(arguments: argparse.Namespace) -> None:
     if arguments.size is not None:
         arguments.set.append(f"size={arguments.size}")
     store = prepare(arguments.source, arguments.out, _config(arguments), arguments.keypoints,
-                    Rules.from_words(arguments.rule), arguments.skip_damaged, arguments.person, arguments.workers)
+                    Rules.from_words(arguments.rule), arguments.skip_damaged, arguments.workers)
     print("\n".join(describe_store(store)))
 
 
@@ -292,10 +292,7 @@ def _add_configuration(command: argparse.ArgumentParser) -> None:
                          help="change one field of the configuration; may be repeated")
 
 
-def _add_people(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--person", choices=("largest", "only"), default="largest",
-                         help="where keypoints are estimated: of several people in a photograph take the largest "
-                              "(default), or leave the photograph out")
+def _add_workers(command: argparse.ArgumentParser) -> None:
     command.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
 
 
@@ -341,13 +338,15 @@ def make_parser() -> argparse.ArgumentParser:
                               "frame=own, 256 or patn (what the keypoints of a table count in)")
     prepare.add_argument("--skip-damaged", action="store_true",
                          help="leave unreadable images out and list them, instead of stopping")
-    _add_people(prepare)
+    _add_workers(prepare)
 
     estimate = _add_command(commands, "estimate", run_estimate, "find the keypoints in a folder of photographs",
                             "posegen estimate photos/ photos.csv")
     estimate.add_argument("folder", metavar="FOLDER", help="the photographs, in subfolders too")
     estimate.add_argument("out", metavar="OUT", help="a table (.csv), or a folder for OpenPose JSON")
-    _add_people(estimate)
+    estimate.add_argument("--person", choices=("largest", "only"), default="largest",
+                          help="of several people in a photograph take the largest (default), or leave it out")
+    _add_workers(estimate)
 
     export = _add_command(commands, "export", run_export,
                           "write the keypoints of a store, in pixels of its square images, for other programs",
@@ -384,7 +383,7 @@ def make_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--classifier", choices=("inception", "efficientnet"),
                           help="score the two folders as sets, too: Inception Score and FID, or a stand-in's")
     evaluate.add_argument("--inception", metavar="FILE", help="weights of Inception-v3 (2015), if you have them")
-    evaluate.add_argument("--workers", type=int, metavar="N", help="processes for two folders (default: one a core)")
+    _add_workers(evaluate)
     evaluate.add_argument("--out", metavar="FOLDER",
                           help="for evaluation.json and the executed notebook, or for the tables of scores")
     _add_configuration(evaluate)

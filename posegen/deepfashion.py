@@ -127,7 +127,7 @@ def _layout(files: Files) -> str:
         raise UserError(_nothing_found(files))
     if any("filted_up_train" in image.split("/")[:-1] for image in files.images):
         return "pg2"
-    if any(parse_name(image) for image in files.images):
+    if sum(parse_name(image) is not None for image in files.images) > len(files.images) / 2:
         lists = {Path(name).name for name in files.others}
         return "patn" if {"train.lst", "test.lst"} <= lists or all(map(folder_split, files.images)) else "in-shop"
     return "people" if len({os.path.dirname(image) for image in files.images}) > 1 else "folder"
@@ -154,7 +154,7 @@ def _set_copies_aside(ledger: _Ledger) -> None:
 def owners(images: Sequence[str]) -> dict[str, tuple[str, str]]:
     "Identity and outfit of each image, by its relative path."
     folders = {image: _person_folders(image) for image in images if not parse_name(image)}
-    shared = os.path.commonprefix(list(folders.values())) if folders else []
+    shared = _shared_folders(images)
     found = {}
     for image in images:
         name = parse_name(image)
@@ -164,6 +164,10 @@ def owners(images: Sequence[str]) -> dict[str, tuple[str, str]]:
             own = folders[image][len(shared):] or folders[image][-1:] or ["."]
             found[image] = own[0], "/".join(own)
     return found
+
+def _shared_folders(images: Sequence[str]) -> list[str]:
+    "The folders that all images lie in whose names do not tell their owner, split and outfit aside."
+    return os.path.commonprefix([_person_folders(image) for image in images if not parse_name(image)])
 
 def _person_folders(image: str) -> list[str]:
     return [part for part in image.split("/")[:-1] if part not in FOLDER_SPLITS]
@@ -189,8 +193,9 @@ def list_source(folder: str | Path, keypoints: str | Path | None = None, rules: 
     _set_copies_aside(ledger)
     index, owned = NameIndex(ledger.images), owners(ledger.images)
     poses = _read_poses(files, index, keypoints, rules, layout)
-    identities = {image: identity for image, (identity, _) in owned.items()}
-    split = split_images(files, ledger.images, index, identities, rules.split)
+    trial = _Ledger(ledger.images, [])
+    _filter(trial, poses, rules)                        # what is left in the end tells who can be tested
+    split = split_images(files, ledger.images, index, owned, trial.images, rules.split)
     unlisted = "not in the lists of the split" if split.files else "in neither a train nor a test folder"
     ledger.keep("in a split", lambda image: None if image in split.of else unlisted)
     if split.how.startswith("frames"):
@@ -200,10 +205,12 @@ def list_source(folder: str | Path, keypoints: str | Path | None = None, rules: 
         leaking, warnings = find_leaks(ledger.images, owned, split.of)
         ledger.keep("of outfits in one split", lambda image: "its outfit is tested, filed under another category"
                     if image in leaking else None)
+    warnings += _about_folders(layout, owned)
     _filter(ledger, poses, rules)
     if not ledger.images:
         reason, number = Counter(reason for _, reason in ledger.rejected).most_common(1)[0]
-        raise UserError(f"No image of {root} is left; the most frequent reason ({number} images): {reason}.")
+        raise UserError(f"No image of {root} is left; the most frequent reason ({number} images): {reason}"
+                        + ("; take the largest of them with --rule person=largest." if " people" in reason else "."))
     entries = [Entry(image, root/image, pose, split.of[image], *owned[image], frame)
                for image in ledger.images for pose, frame in [poses.found[image]]]
     for part in ("train", "test"):
@@ -229,7 +236,7 @@ def _read_poses(files: Files, index: NameIndex, keypoints: str | Path | None, ru
     if not poses.files:
         raise UserError(f"{keypoints or files.root} holds no keypoints for the {len(files.images)} images ({layout} "
                         f'layout): add a table (.csv that begins with "{CSV_HEADER}"), PG2\'s pickles or OpenPose\'s '
-                        "files, or let the estimator find the keypoints.")
+                        "files, or let the estimator find the keypoints: --keypoints estimate.")
     if poses.strangers and layout in ("people", "folder"):
         name, path = poses.strangers[0]
         raise UserError(f'{path} names the image "{name}", but there is no such file in {files.root}, or several in '
@@ -237,14 +244,23 @@ def _read_poses(files: Files, index: NameIndex, keypoints: str | Path | None, ru
     return poses
 
 def _filter(ledger: _Ledger, poses: ImagePoses, rules: Rules) -> None:
-    "Leave only complete images of one person."
+    "Leave only images with one complete pose."
     def visible(image: str) -> np.ndarray:
         return poses.found[image][0][:, 2] > 0
     ledger.keep("with a row in the table", lambda image: None if image in poses.origin else "no row in the table")
     if poses.objections:
-        ledger.keep("of a single person", poses.objections.get)
+        ledger.keep("with one readable pose", poses.objections.get)
     ledger.keep("with keypoints", lambda image: None if visible(image).any() else "no keypoint in its row")
     ledger.keep("complete", lambda image: rules.objection(poses.found[image][0]))
+
+def _about_folders(layout: str, owned: dict[str, tuple[str, str]]) -> list[str]:
+    "A warning if the folders taken for people may be the days or outfits of one, because all lie in one folder."
+    shared = "/".join(_shared_folders(list(owned)))
+    people = sorted({identity for identity, _ in owned.values()})
+    if layout != "people" or not shared or len(people) == 1:
+        return []
+    return [f"The folders below {shared}/ are taken for people ({', '.join(people[:3])}{', …' if people[3:] else ''}): "
+            f"if all show one person, put that person's images into one folder."]
 
 def _about_strangers(where: str, names: list[str]) -> list[str]:
     text = f"{len(names)} names in the {where} have no image in the folder, for example "

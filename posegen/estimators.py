@@ -2,13 +2,16 @@
 
 # %% auto #0
 __all__ = ['LEAST_VISIBILITY', 'IMAGES_PER_PROCESS', 'PoseEstimator', 'to_keypoints', 'MediaPipeEstimator', 'draw_people',
-           'list_images', 'Journal', 'estimate_folder', 'export_keypoints']
+           'Journal', 'short_reason', 'Estimates', 'estimate_folder', 'estimate_poses', 'export_keypoints']
 
 # %% ../nbs/03_estimators.ipynb #ba330d29
 import errno
 import json
 import os
+import re
 from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Iterable, Protocol
 
@@ -17,7 +20,8 @@ from joblib import cpu_count
 
 from .blazepose import LANDMARKS, BlazePose, Landmarks
 from .core import Progress, UserError
-from .images import HEIC_SUFFIXES, IMAGE_SUFFIXES, read_image
+from .folders import files_below
+from .images import IMAGE_SUFFIXES, read_image
 # a user who looks for a reader looks here
 from .keypoints import (BODY_25, CSV_HEADER, PERSON_CHOICES, SafeUnpickler, check_free,  # noqa: F401
                                check_image_name, choose_person, person_size, read_keypoint_csv,
@@ -57,6 +61,7 @@ class MediaPipeEstimator:
     """
     def __init__(self):
         self.networks = BlazePose()
+        self.name = f"{type(self).__name__}, ai-edge-litert {version('ai-edge-litert')}"
 
     def people(self, image: np.ndarray) -> list[np.ndarray]:
         "The poses float32 (18, 3) of all people in `image` uint8 (H, W, 3), in its pixels, largest first."
@@ -72,32 +77,15 @@ def draw_people(image: np.ndarray, poses: list[np.ndarray]) -> np.ndarray:
         image = draw_skeleton(image, pose)
     return image
 
-# %% ../nbs/03_estimators.ipynb #30959a78
-def list_images(folder: str | Path) -> list[str]:
-    """Names of all images in a folder and below, relative to it, with slashes, sorted.
-
-    Hidden files and folders are passed over. Raises `UserError` when there is no folder, or no image in it.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}.")
-    suffixes = IMAGE_SUFFIXES | HEIC_SUFFIXES
-    names = (path.relative_to(folder) for path in folder.rglob("*")
-             if path.suffix.lower() in suffixes and (path.is_symlink() or path.is_file()))
-    names = sorted(name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts))
-    if not names:
-        raise UserError(f"{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}); "
-                        "give the folder with your images.")
-    return names
-
-# %% ../nbs/03_estimators.ipynb #fdb2cc44
+# %% ../nbs/03_estimators.ipynb #6c8e4b86
 class Journal:
     """What a stopped run has done already; also a place to note down more.
 
-    `run` says which run it is. Raises `UserError` for another run's journal, or where it cannot be written.
+    `run` says which run it is. Another run's journal is begun anew if it is to be `kept`, as beside a
+    store. Raises `UserError` if not, and where the journal cannot be written.
     """
-    def __init__(self, path: Path, run: dict[str, Any]):
-        self.path, self.outcomes = path, {}
+    def __init__(self, path: Path, run: dict[str, Any], kept: bool = False):
+        self.path, self.kept, self.outcomes = path, kept, {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             end = self._read(path.read_bytes(), run) if path.is_file() else 0
@@ -119,6 +107,8 @@ class Journal:
                 entry = None
             if entry is None:
                 break
+            if end == 0 and entry != run and self.kept:
+                return 0
             if end == 0 and entry != run:
                 raise UserError(f"{self.path} is the journal of a run that was stopped, with other choices "
                                 f"({entry} and not {run}): repeat that run, or delete the file.")
@@ -141,13 +131,13 @@ class Journal:
             raise UserError(f"{self.path} cannot be written ({error.strerror}): make room and run the same "
                             "again; what is done is kept.") from None
 
-    def close(self, remove: bool) -> None:
+    def close(self, finished: bool) -> None:
         "End the journal, and remove it when it has served its purpose."
         self.file.close()
-        if remove:
+        if finished and not self.kept:
             self.path.unlink()
 
-# %% ../nbs/03_estimators.ipynb #851b8409
+# %% ../nbs/03_estimators.ipynb #e014caf6
 def _file_stamp(path: Path) -> list[int]:
     try:
         status = path.stat()
@@ -159,44 +149,74 @@ def _estimate_image(folder: Path, name: str, person: str, estimator: PoseEstimat
     "What became of one image: its `pose`, or the `reason` for none; how many `people` it holds, if read."
     outcome = dict(name=name, stamp=_file_stamp(folder / name), people=None, pose=None, reason=None)
     try:
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"{name} is a link to a file outside the folder; put a copy in its place.")
         poses = estimator.people(np.asarray(read_image(folder / name)))
-        outcome["people"] = sum(bool((pose[:, 2] > 0).any()) for pose in poses)
-        pose = choose_person(poses, person, name).astype(np.float64)
-        pose[:, :2] = pose[:, :2].round(2)
-        outcome["pose"] = pose.tolist()
     except UserError as error:
-        outcome["reason"] = str(error)
-    return outcome
+        return outcome | dict(reason=f"unreadable: {short_reason(error, folder / name)}")
+    people = sum(bool((pose[:, 2] > 0).any()) for pose in poses)
+    if people == 0 or people > 1 and person == "only":
+        return outcome | dict(people=people, reason=f"{people} people" if people else "nobody found")
+    pose = choose_person(poses, person, name).astype(np.float64)
+    pose[:, :2] = pose[:, :2].round(2)
+    return outcome | dict(people=people, pose=pose.tolist())
 
-# %% ../nbs/03_estimators.ipynb #ffc74172
+def short_reason(error: UserError, path: Path) -> str:
+    "What is wrong with a file, so that it can be counted: without its path, details and advice."
+    sentence = str(error).replace(str(path), "").partition(";")[0]
+    return re.sub(r" *\(.*\)", "", sentence).strip(" .")
+
+# %% ../nbs/03_estimators.ipynb #9d60561b
 IMAGES_PER_PROCESS = 20      # with fewer, starting a process takes longer than it saves
 
-# %% ../nbs/03_estimators.ipynb #13daad5d
+# %% ../nbs/03_estimators.ipynb #350f4249
+@dataclass
+class Estimates:
+    "What was found in the images of a folder."
+    poses: dict[str, np.ndarray]          # float32 (18, 3) by name, all zero where there is none
+    rejected: list[tuple[str, str]]       # (name, reason) of what has no pose
+    counts: dict[str, int]
+    estimator: str                        # its name, with the version of what it runs on
+
 def estimate_folder(folder: str | Path, table: str | Path, person: str = "largest",
                     estimator: PoseEstimator | None = None,
                     workers: int | None = None) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Estimate a pose for every image in a folder and below, and write them as a keypoint table.
 
-    `table`: a CSV (R1c) if it ends in .csv, else a new folder of OpenPose JSON, which keeps the confidences.
+    `table`: a new CSV (R1c) if it ends in .csv, else a new folder of OpenPose JSON, with the confidences.
     `person`: of several people in an image take the "largest", or want the "only" one and reject the image.
     `estimator`: MediaPipe's if None. `workers`: processes; as many as there are cores if None.
     A run that was stopped goes on where it was, by the journal `.TABLE.part` beside the table.
     Returns counts (images, poses; images with nobody, with several people, unreadable ones, those whose name
-    the table cannot hold) and (name, reason) of each image without a pose. Raises `UserError` for what
-    concerns the run as a whole.
+    the table cannot hold, files of no use such as HEIC photos or links that lead out of the folder) and
+    (name, reason) of all without a pose. Raises `UserError` for what concerns the run as a whole.
     """
-    folder, table = Path(folder), Path(table)
+    table = Path(table)
+    estimates = estimate_poses(Path(folder), table, table.with_name(f".{table.name}.part"), person, estimator,
+                               workers)
+    return estimates.counts, estimates.rejected
+
+def estimate_poses(folder: Path, table: Path, journal_path: Path, person: str,
+                   estimator: PoseEstimator | None = None, workers: int | None = None,
+                   keep: bool = False) -> Estimates:
+    """The work of `estimate_folder`, with the poses themselves.
+
+    With `keep` the journal stays, and another call looks only at images that are new or have changed since, or
+    at all of them if person or estimator differ. A table without a journal is not ours: `UserError`.
+    """
     if person not in PERSON_CHOICES:
         raise UserError(f'There is no choice of person "{person}"; take one of: {", ".join(PERSON_CHOICES)}.')
     check_free(table)
-    names, rejected = _usable_names(list_images(folder), table)
-    counts = dict(images=len(names) + len(rejected), poses=0, nobody=0, several=0, unreadable=0,
-                  unnameable=len(rejected))
+    if table.is_file() and not journal_path.is_file():
+        raise UserError(f"{table} exists already; choose another name or remove it.")
+    files = files_below(folder)
+    if not files.images:
+        raise UserError(f"{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}); "
+                        "give the folder with your images.")
+    names, rejected = _usable_names(files.images, table)
+    counts = dict(images=len(files.images), poses=0, nobody=0, several=0, unreadable=0,
+                  unnameable=len(rejected), unusable=len(files.rejected))
     estimator = estimator or MediaPipeEstimator()
-    run = dict(folder=str(folder.resolve()), person=person, estimator=type(estimator).__name__)
-    journal = Journal(table.with_name(f".{table.name}.part"), run)
+    used = getattr(estimator, "name", type(estimator).__name__)
+    journal = Journal(journal_path, dict(folder=str(folder.resolve()), person=person, estimator=used), keep)
     finished = False
     try:
         _fill_journal(journal, folder, names, person, estimator, workers)
@@ -206,14 +226,14 @@ def estimate_folder(folder: str | Path, table: str | Path, person: str = "larges
         write_keypoints(table, poses)
         finished = True
     finally:
-        journal.close(remove=finished)
+        journal.close(finished)
     for one in outcomes:
         kind = {None: "unreadable", 0: "nobody", 1: None}.get(one["people"], "several")
         counts["poses"] += one["pose"] is not None
         if kind:
             counts[kind] += 1
-    rejected += [(one["name"], one["reason"]) for one in outcomes if one["pose"] is None]
-    return counts, sorted(rejected)
+    rejected += files.rejected + [(one["name"], one["reason"]) for one in outcomes if one["pose"] is None]
+    return Estimates(poses, sorted(rejected), counts, used)
 
 def _usable_names(names: Iterable[str], table: Path) -> tuple[list[str], list[tuple[str, str]]]:
     "The names that the table can hold, and (name, reason) of the others."
@@ -222,8 +242,8 @@ def _usable_names(names: Iterable[str], table: Path) -> tuple[list[str], list[tu
         try:
             check_image_name(table, name)
             usable.append(name)
-        except UserError as error:
-            rejected.append((name, str(error)))
+        except UserError:
+            rejected.append((name, "its name cannot stand in the table: rename the image"))
     return usable, rejected
 
 def _fill_journal(journal: Journal, folder: Path, names: list[str], person: str, estimator: PoseEstimator,
@@ -242,7 +262,7 @@ def _fill_journal(journal: Journal, folder: Path, names: list[str], person: str,
     finally:
         shown.close()
 
-# %% ../nbs/03_estimators.ipynb #247bfb98
+# %% ../nbs/03_estimators.ipynb #4214da42
 def export_keypoints(store, path: str | Path) -> int:
     """Write all keypoints of an open store (`posegen.data.Store`) as a CSV or a folder of OpenPose JSON.
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Callable
 
 import numpy as np
-from PIL import Image
 
 from .core import UserError
-from .images import HEIC_HINT, HEIC_SUFFIXES, IMAGE_SUFFIXES
-from .keypoints import (CSV_HEADER, SafeUnpickler, read_keypoint_csv, read_openpose_candidates,
-                               read_openpose_json, read_pg2_pickles)
+from .images import HEIC_HINT, HEIC_SUFFIXES, IMAGE_SUFFIXES, open_image
+from .keypoints import (CSV_HEADER, SafeUnpickler, plain_line, read_keypoint_csv,
+                               read_openpose_candidates, read_openpose_json, read_pg2_pickles)
 from .names import NameIndex
 from .pose import KEYPOINTS
 
@@ -139,9 +138,17 @@ class ImagePoses:
         try:
             pose, objection = read(), ""
         except UserError as error:                           # nobody, several people, a broken file: one image less
-            pose, objection = np.zeros((len(KEYPOINTS), 3)), str(error)
+            pose, objection = np.zeros((len(KEYPOINTS), 3)), _reason(error, path)
         # folders of keypoints may or may not repeat the folders of the images
         self.add(name if self.index.find(name) else os.path.basename(name), path, pose, objection=objection)
+
+def _reason(error: UserError, path: Path) -> str:
+    "What is wrong with one image's keypoint file, the same for all files with this fault: no path, line or advice."
+    below = re.escape(str(path.parent) + os.sep)
+    one_file = rf"(keypoint file )?{below}.*?_(keypoints\.json|candidate\.txt|subset\.txt)"
+    text = re.sub(one_file, "keypoint file", str(error))
+    text = re.sub(r"^keypoint file(?: with keypoint file)?(?:, line \d+)?: ", "", text)
+    return re.split("[:;] ", text)[0].rstrip(".")
 
 _PICKLES = "all_peaks_dic_*.p"
 _READERS = {"*.csv": ImagePoses._read_table, _PICKLES: ImagePoses._read_pickles,
@@ -149,20 +156,30 @@ _READERS = {"*.csv": ImagePoses._read_table, _PICKLES: ImagePoses._read_pickles,
 
 # %% ../nbs/04c_folders.ipynb #75baf564
 def _check_frame(table: Path, poses: list[tuple[Path, np.ndarray]], looks: int = 20) -> None:
-    "Refuse keypoints that all lie in the upper left quarter of their images: they have another frame."
-    sides = [max(size) for path, _ in poses[::max(1, len(poses) // looks)] if (size := _size(path))]
-    if len(sides) < 3:                                       # two people may well stand in a corner
-        return
-    reach = max(pose[:, :2].max() for _, pose in poses)
-    if reach < min(sides) / 2:
-        raise UserError(f"All keypoints in {table} lie within {reach:.0f} pixels, but the images measure "
-                        f"{min(sides)} pixels and more: say which frame they have, 256, patn or own.")
+    """Refuse keypoints that all lie in the upper left quarter of their images, or in every fourth image beyond it.
 
-def _size(path: Path) -> tuple[int, int] | None:
+    They have another frame. Single keypoints beyond an image may be guesses at what it cuts off.
+    """
+    looked = [(side, pose[:, :2].max()) for path, pose in poses[::max(1, len(poses) // looks)]
+              if (side := _longer_side(path))]
+    beyond = [(side, reach) for side, reach in looked if reach > side]
+    choices = "say which frame they have: --rule frame=256, frame=patn or frame=own."
+    if len(beyond) > len(looked) / 4:
+        side, reach = max(beyond, key=lambda one: one[1] / one[0])
+        raise UserError(f"Keypoints in {table} lie beyond their images, {reach:.0f} pixels from the edge of one that "
+                        f"measures {side}: {choices}")
+    if len(looked) < 3:                                      # two people may well stand in a corner
+        return
+    reach, least = max(pose[:, :2].max() for _, pose in poses), min(side for side, _ in looked)
+    if reach < least / 2:
+        raise UserError(f"All keypoints in {table} lie within {reach:.0f} pixels, but the images measure "
+                        f"{least} pixels and more: {choices}")
+
+def _longer_side(path: Path) -> int | None:
     try:
-        with Image.open(path) as image:                      # reads the header only
-            return image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        with open_image(path) as image:                      # reads the header only
+            return max(image.size)                           # the same whichever way up the camera was held
+    except UserError:
         return None                                          # whoever reads its pixels will complain
 
 PAIRS_HEADER = "from,to"          # of the lists of pairs, which are tables too
@@ -190,4 +207,4 @@ def keypoint_files(files: Files, keypoints: str | Path | None) -> list[tuple[Pat
 
 def first_line(path: Path) -> str:
     with open(path, encoding="utf-8-sig", errors="replace") as file:
-        return file.readline(1000).strip(" ,\r\n")
+        return plain_line(file.readline(1000))

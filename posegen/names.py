@@ -76,10 +76,16 @@ class NameIndex:
         aliases = [(alias, image) for key, image in keys.items() if not parse_name(image) for alias in _aliases(key)]
         times = Counter(alias for alias, _ in aliases)
         self.known = {alias: image for alias, image in aliases if times[alias] == 1} | keys
+        own = [(key, image) for key, image in keys.items() if not parse_name(image)]
+        folded: dict[str, set[str]] = {}
+        for alias, image in aliases + own:
+            folded.setdefault(alias.casefold(), set()).add(image)
+        self.in_any_case = {alias: found.pop() for alias, found in folded.items() if len(found) == 1}
 
     def find(self, name: str) -> str | None:
-        "The image that `name` means."
-        return self.known.get(name_key(name))
+        "The image that `name` means; IMG_1.JPG may be written for img_1.jpg if no other image is meant by it."
+        key = name_key(name)
+        return self.known.get(key) or self.in_any_case.get(key.casefold())
 
 def _aliases(path: str) -> set[str]:
     stem = path.removesuffix(Path(path).suffix)

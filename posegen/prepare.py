@@ -24,7 +24,7 @@ from .core import Config, UserError, atomic_path, file_hash
 from .data import SPLITS, Example, PackedExample, Store, open_store, pack, write_store
 from .dense import Arrangement, DenseFile, arrange, dense_image, find_dense, fingerprints
 from .deepfashion import Entry, Listing, Rules, list_source
-from .estimators import estimate_folder
+from .estimators import estimate_poses, short_reason
 from .images import read_image, square_image
 from .people import render_person
 from .rendering import require_embree
@@ -66,6 +66,7 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     # split, identity and outfit of each example, or None where it is not stored; for blocks that do not know
     places: list[tuple[str, int, int] | None] | None = None
+    entries: list[Entry] | None = None         # of a folder of photographs, in the order of the blocks
 
 # %% ../nbs/05b_prepare.ipynb #9546592f
 PEOPLE_PER_BLOCK = 8
@@ -97,7 +98,7 @@ def _rendered(people: range, train_people: int, views: int, size: int, seed: int
 # %% ../nbs/05b_prepare.ipynb #a74c902f
 IMAGES_PER_BLOCK = 128
 
-def plan_listing(listing: Listing, size: int, skip_damaged: bool = False) -> Plan:
+def plan_listing(listing: Listing, size: int, rules: Rules = Rules(), skip_damaged: bool = False) -> Plan:
     "The images of a folder; pairs as its layout lists them, or all within an outfit (R4-R6)."
     identities = _numbers(entry.identity for entry in listing.entries)
     outfits = _numbers(entry.outfit for entry in listing.entries)
@@ -105,11 +106,11 @@ def plan_listing(listing: Listing, size: int, skip_damaged: bool = False) -> Pla
     for part in _parts(listing.entries, IMAGES_PER_BLOCK):
         entries = [(entry, identities[entry.identity], outfits[entry.outfit]) for entry in part]
         versions = [_version(entry.path) for entry in part]
-        blocks.append(Block(_photo_block, (entries, size, skip_damaged), len(part),
-                            depends_on=(entries, size, versions)))
+        blocks.append(Block(_photo_block, (entries, size, rules, skip_damaged), len(part),
+                            depends_on=(entries, size, rules, versions)))
     parameters = {"layout": listing.layout, **listing.parameters, "warnings": listing.warnings}
     return Plan(blocks, listing.source, listing.licence, parameters, listing.counts, listing.rejected,
-                listing.pairs, listing.warnings)
+                listing.pairs, listing.warnings, entries=listing.entries)
 
 def _numbers(names: Iterable[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(sorted(set(names)))}
@@ -122,7 +123,7 @@ def _version(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
-def _photo_block(entries: list[tuple[Entry, int, int]], size: int,
+def _photo_block(entries: list[tuple[Entry, int, int]], size: int, rules: Rules,
                  skip_damaged: bool) -> dict[str, np.ndarray]:
     examples, rejected = [], []
     for entry, identity, outfit in entries:
@@ -132,19 +133,16 @@ def _photo_block(entries: list[tuple[Entry, int, int]], size: int,
             if not skip_damaged:
                 raise UserError(f"{str(error).rstrip('.')}; or run again with --skip-damaged to leave such "
                                 "images out and list them.") from None
-            rejected.append((entry.name, _reason(error, entry)))
+            rejected.append((entry.name, short_reason(error, entry.path)))
             continue
-        if keypoints[:, 2].any():
-            examples.append(Example(image, keypoints, entry.name, entry.split, identity, outfit))
+        objection = rules.objection(keypoints)
+        if objection:
+            rejected.append((entry.name, f"{objection} inside the image"))
         else:
-            rejected.append((entry.name, "no keypoint inside the image"))
+            examples.append(Example(image, keypoints, entry.name, entry.split, identity, outfit))
     digests = [file_hash(entry.path) for entry, _, _ in entries]
     return pack_examples(examples, size) | dict(rejected=np.array(rejected or np.empty((0, 2), "U1")),
                                                 digests=np.array(digests))
-
-def _reason(error: UserError, entry: Entry) -> str:
-    "What is wrong with a file, without its path and without advice."
-    return str(error).replace(str(entry.path), "").partition(";")[0].strip(" .")
 
 # %% ../nbs/05b_prepare.ipynb #d3b891e1
 PAIRS_PER_BLOCK = 256
@@ -232,66 +230,110 @@ def _named(pairs: np.ndarray, names: np.ndarray) -> list[tuple]:
 
 # %% ../nbs/05b_prepare.ipynb #cd404db5
 def prepare(source: str | Path, out: str | Path, config: Config, keypoints: str | Path | None = None,
-            rules: Rules | None = None, skip_damaged: bool = False, person: str = "largest",
-            workers: int | None = None) -> Store:
-    """Make a store at `out` and return it. Images get `config.size`.
+            rules: Rules | None = None, skip_damaged: bool = False, workers: int | None = None) -> Store:
+    """Make a store at `out` (.h5) and return it. Images get `config.size`.
 
     `source`: "embedded", a folder of images in a layout that `list_source` knows, the report's dense pairs
     (the file, its folder, or a folder with one in `train` and one in `test`), or another store.
-    `keypoints`: a table for the images of a folder, or "estimate" to find them (of the `person` "largest" or
-    "only" in a photo; the table is kept beside `out`). `rules`: which images are kept, how they are split
-    and paired. `skip_damaged` leaves unreadable images out instead of stopping. `workers` processes
+    `keypoints`: a table for the images of a folder, or "estimate" to find them: what was found is kept beside
+    `out`, as a table (`.keypoints.csv`) and a journal (`.keypoints.jsonl`), by which another call looks only at
+    images that have changed. `rules`: which images are kept, which of several people counts, how images are
+    split and paired. `skip_damaged` leaves unreadable images out instead of stopping. `workers` processes
     (default: one a core).
 
     Killed and called again it goes on, and the store is the same to the last bit. What was left out and why
     is in the store and in a table beside it (`.rejected.csv`). Raises `UserError` for a source that does not
-    exist or cannot be used.
+    exist or cannot be used, and for a file at `out` that is no store.
     """
     source, out = Path(source), Path(out)
+    dense = find_dense(source) if source.exists() else []
+    if dense and out.resolve() in [file.path.resolve() for file in dense]:
+        raise UserError(f"{out} is the source itself; choose another name for the store.")
+    _check_out(source, out)
     with blocks_folder(out) as folder:
-        dense = find_dense(source) if source.exists() else []
-        if dense and out.resolve() in [file.path.resolve() for file in dense]:
-            raise UserError(f"{out} is the source itself; choose another name for the store.")
         if source.is_file() and not dense:
             _copy_store(source, out, config)
         else:
             plan = (plan_dense(dense, folder, config.size, workers) if dense else
-                    _plan(source, out, config, keypoints, rules or Rules(), skip_damaged, person, workers))
+                    _plan(source, out, config, keypoints, rules or Rules(), skip_damaged, workers))
             for warning in plan.warnings:
                 print(f"warning: {warning}", flush=True)
+            if plan.entries is not None:
+                _check_pairs(plan, plan.entries, out, plan.rejected)
             _check_room(out, folder, plan, config.size)
             paths = finished_blocks(folder, plan.blocks, "images", workers)
             _write(out, plan, paths, config.size)
     return open_store(out)
 
+def _check_out(source: Path, out: Path) -> None:
+    "Refuse a name that is none of a store, and one that something else has."
+    if out.is_dir():
+        return                                                    # `blocks_folder` says what to name instead
+    if out.suffix != ".h5":
+        raise UserError(f"{out} does not end in .h5; name the store {out.name}.h5.")
+    if out.exists() and out.resolve() != source.resolve() and not _is_store(out):
+        raise UserError(f"{out} exists and is no store; choose another name.")
+
+def _is_store(path: Path) -> bool:
+    try:
+        with h5py.File(path, "r") as file:
+            return "schema" in file.attrs
+    except OSError:
+        return False
+
+def _check_pairs(plan: Plan, entries: list[Entry], out: Path, rejected: list[tuple[str, str]]) -> None:
+    "Refuse a folder without a pair to train or to test on, as `write_store` does; list what was left out."
+    split = {entry.name: entry.split for entry in entries}
+    if plan.pairs is None:
+        outfits = Counter((entry.split, entry.outfit) for entry in entries)
+        paired = {split for (split, _), images in outfits.items() if images > 1}
+    else:
+        paired = {split.get(one) for one, other, *_ in plan.pairs if split.get(one) == split.get(other)}
+    for part in SPLITS:
+        if part not in paired:
+            images = sum(entry.split == part for entry in entries)
+            _write_rejected(_rejected_table(out), rejected)
+            raise UserError(f"{plan.source} gives no {part} pair: it needs two images of one person in one "
+                            f"outfit in the {part} split (found {images} images there).")
+
+def _check_copies(entries: list[Entry], digests: list[str]) -> None:
+    "Refuse a file that is there twice, once to train and once to test."
+    first: dict[str, Entry] = {}
+    for entry, digest in zip(entries, digests):
+        other = first.setdefault(digest, entry)
+        if other.split != entry.split:
+            raise UserError(f"{other.path} and {entry.path} are the same picture, one to train and one to "
+                            "test: remove one.")
+
 def _plan(source: Path, out: Path, config: Config, keypoints: str | Path | None, rules: Rules,
-          skip_damaged: bool, person: str, workers: int | None) -> Plan:
+          skip_damaged: bool, workers: int | None) -> Plan:
     if str(source) == "embedded":
         return plan_embedded(config)
     if not source.is_dir():
         raise UserError(f'There is no source "{source}": give "embedded", a folder of images with keypoints, '
                         "or a store (.h5).")
-    if keypoints != "estimate":
-        return plan_listing(list_source(source, keypoints, rules), config.size, skip_damaged)
-    table, reasons = _estimated(source, out, person, workers)
-    listing = list_source(source, table, dataclasses.replace(rules, frame="own"))
-    listing.rejected = [(name, reasons.get(name, reason)) for name, reason in listing.rejected]
-    return plan_listing(listing, config.size, skip_damaged)
-
-def _estimated(source: Path, out: Path, person: str, workers: int | None) -> tuple[Path, dict[str, str]]:
-    "A table of estimated keypoints beside `out`, made if it is not there, and why images have none, by name."
-    table, reasons = out.with_suffix(".keypoints.csv"), out.with_suffix(".keypoints.rejected.csv")
-    if table.exists():
-        print(f"using the keypoints in {table}, estimated before", flush=True)
+    if keypoints == "estimate":
+        listing = _estimated(source, out, rules, workers)
     else:
-        _, rejected = estimate_folder(source, table, person=person, workers=workers)
-        _write_rejected(reasons, rejected)
-    if not reasons.exists():
-        return table, {}
-    with open(reasons, newline="", encoding="utf-8") as file:
-        return table, dict(list(csv.reader(file))[1:])
+        listing = list_source(source, keypoints, rules)
+    return plan_listing(listing, config.size, rules, skip_damaged)
+
+def _estimated(source: Path, out: Path, rules: Rules, workers: int | None) -> Listing:
+    "A folder's images with estimated keypoints, which are kept beside `out`."
+    table, journal = out.with_suffix(".keypoints.csv"), out.with_suffix(".keypoints.jsonl")
+    estimates = estimate_poses(source, table, journal, rules.person, workers=workers, keep=True)
+    listing = list_source(source, table, dataclasses.replace(rules, frame="own"))
+    # the table does not hold the confidences
+    listing.entries = [dataclasses.replace(entry, keypoints=estimates.poses[entry.name])
+                       for entry in listing.entries]
+    reasons = dict(estimates.rejected)
+    listing.rejected = [(name, reasons.get(name, reason)) for name, reason in listing.rejected]
+    listing.parameters |= {"estimator": estimates.estimator, "person": rules.person}
+    return listing
 
 def _copy_store(source: Path, out: Path, config: Config) -> None:
+    if source.suffix != ".h5" and not h5py.is_hdf5(source):
+        raise UserError(f"{source} is neither a folder nor a store; give the folder of your photos.")
     store = open_store(source)
     if store.size != config.size:
         raise UserError(f"{source} holds images of {store.size} pixels, but the preset {config.preset} wants "
@@ -321,6 +363,16 @@ def _write(out: Path, plan: Plan, paths: list[Path], size: int) -> None:
             if "digests" in arrays:
                 rejected += [tuple(row) for row in arrays["rejected"].tolist()]
                 digests += arrays["digests"].tolist()
+    if plan.entries is not None:
+        left_out = dict(rejected)
+        kept = [(entry, digest) for entry, digest in zip(plan.entries, digests) if entry.name not in left_out]
+        try:
+            _check_pairs(plan, [entry for entry, _ in kept], out, rejected)
+            _check_copies(*zip(*kept))
+        except UserError:
+            for path in paths:                                    # they lead nowhere
+                path.unlink()
+            raise
     parameters, counts = dict(plan.parameters), dict(plan.counts)
     if digests:
         parameters["sha256 of the images"] = _hash(digests)

@@ -4,9 +4,10 @@
 __all__ = ['FOLDER_SPLITS', 'TEST_EVERY', 'PAIR_LIMIT', 'folder_split', 'Split', 'split_images', 'find_leaks', 'pair_lists',
            'read_pairs', 'choose_pairs']
 
-# %% ../nbs/04d_splits.ipynb #419c1400
+# %% ../nbs/04d_splits.ipynb #147b3d5c
 import csv
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator
@@ -35,9 +36,11 @@ class Split:
     files: list[Path] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)       # names in the lists that no image has
 
-def split_images(files: Files, images: list[str], index: NameIndex, identities: dict[str, str], rule: str) -> Split:
-    """The split of `images`, whose `identities` are known, by the `rule` of that name (see `Rules`).
+def split_images(files: Files, images: list[str], index: NameIndex, owned: dict[str, tuple[str, str]],
+                 usable: list[str], rule: str) -> Split:
+    """The split of `images` by the `rule` of that name (see `Rules`).
 
+    `owned`: identity and outfit of each image; `usable`: the images that make pairs, which tell who can be tested.
     An image that the lists or folders of the split do not have is not in `Split.of`.
     Raises `UserError` for a rule that has nothing to go by, and for a broken list.
     """
@@ -51,16 +54,24 @@ def split_images(files: Files, images: list[str], index: NameIndex, identities: 
         wanted = " or ".join(" with ".join(parts) for how, parts in _SPLIT_FILES if how == rule)
         raise UserError(f"{files.root} has no lists for split={rule}: add {wanted}, or split by identity.")
     by_folder = {image: part for image in images if (part := folder_split(image))}
-    if rule == "folder" and not by_folder:
+    both = set(by_folder.values()) == {"train", "test"}
+    if rule == "folder" and not both:
         raise UserError(f"{files.root} has no folders for split=folder: they are called train and test, "
                         "or filted_up_train and filted_up_test.")
-    if by_folder and rule in ("auto", "folder"):
+    if both and rule in ("auto", "folder"):
         return Split("folder", by_folder)
-    people = sorted(set(identities.values()))
-    if len(people) == 1:
+    if len({identity for identity, _ in owned.values()}) == 1:
         return Split("frames of one identity", {image: _part(number) for number, image in enumerate(images)})
-    place = {identity: _part(number) for number, identity in enumerate(people)} | {people[-1]: "test"}
-    return Split("identity", {image: place[identities[image]] for image in images})
+    tested = _held_out(files.root, [owned[image] for image in usable])
+    return Split("identity", {image: "test" if owned[image][0] in tested else "train" for image in images})
+
+def _held_out(root: Path, owned: list[tuple[str, str]]) -> list[str]:
+    "The identities for testing, of those that have two images in one outfit, by the owners of the usable images."
+    people = sorted({identity for (identity, _), number in Counter(owned).items() if number > 1})
+    if len(people) == 1:
+        raise UserError(f'Of the people in {root} only "{people[0]}" has two usable images in one outfit, but training '
+                        "and testing need one such person each: add images of a second one.")
+    return people[TEST_EVERY - 1::TEST_EVERY] or people[-1:]
 
 def _part(number: int) -> str:
     return "test" if number % TEST_EVERY == TEST_EVERY - 1 else "train"
@@ -104,7 +115,7 @@ def _read_partition(path: Path) -> list[tuple[str, str]]:
                         "again.")
     return rows
 
-# %% ../nbs/04d_splits.ipynb #a7d349de
+# %% ../nbs/04d_splits.ipynb #d4c75e18
 def find_leaks(images: list[str], owned: dict[str, tuple[str, str]],
                split: dict[str, str]) -> tuple[set[str], list[str]]:
     """Training images whose outfit is tested under another category, and warnings.
@@ -128,7 +139,7 @@ def find_leaks(images: list[str], owned: dict[str, tuple[str, str]],
     warning = f"{len(shared)} of {len(items['test'])} test identities also occur in train, in other outfits."
     return leaking, [warning] if shared else []
 
-# %% ../nbs/04d_splits.ipynb #6b5783e5
+# %% ../nbs/04d_splits.ipynb #b8e73d80
 PAIR_LIMIT = 20_000_000          # ordered pairs; DeepFashion has some 200,000
 
 def pair_lists(files: Files, rule: str) -> list[Path]:

@@ -167,7 +167,10 @@ def test_one_broken_openpose_file_costs_one_image(photos, tmp_path_factory):
     broken = sorted(poses.rglob("*.json"))[0]
     broken.write_text("{")
     listing = list_source(photos, keypoints=poses)
-    assert len(listing.entries) == 11 and "is not OpenPose JSON" in listing.rejected[0][1]
+    assert len(listing.entries) == 11 == listing.counts["with one readable pose"]
+    assert listing.rejected[0][1] == "keypoint file is not OpenPose JSON"
+    sorted(poses.rglob("*.json"))[1].write_text("{")
+    assert len({reason for _, reason in list_source(photos, keypoints=poses).rejected}) == 1, "they can be counted"
 
 
 def test_large_images_take_a_table_in_the_256_pixel_frame(tmp_path):
@@ -178,10 +181,71 @@ def test_large_images_take_a_table_in_the_256_pixel_frame(tmp_path):
     large = list_source(tmp_path / "small")
     assert {entry.frame for entry in large.entries} == {256} and len(large.entries) == len(complete(those))
     table.rename(table.with_name("keypoints.csv"))          # now nothing tells the frame
-    with pytest.raises(UserError, match="All keypoints in .*keypoints.csv lie within .* measure 1024 .* 256, patn or own"):
+    with pytest.raises(UserError, match="All keypoints in .*keypoints.csv lie within .* measure 1024 .* --rule frame=256"):
         list_source(tmp_path / "small")
     assert {entry.frame for entry in list_source(tmp_path / "small", rules=Rules(frame="256")).entries} == {256}
     assert {entry.frame for entry in list_source(tmp_path / "small", rules=Rules(frame="own")).entries} == {None}
+
+
+def test_small_images_with_a_table_in_the_256_pixel_frame(photos):
+    for path in photos.rglob("*.png"):
+        Image.open(path).resize((128, 128)).save(path)
+    with pytest.raises(UserError, match="csv lie beyond their images, .* measures 128: say .* --rule frame=256, frame=patn"):
+        list_source(photos)
+    assert {entry.frame for entry in list_source(photos, rules=Rules(frame="256")).entries} == {256}
+
+
+def own_photos(root, *names):
+    "Photographs under these names, each with a standing person, and their table."
+    for name in names:
+        trees.save(root / name, np.zeros((256, 256, 3), np.uint8))
+    standing = np.column_stack([trees.STANDING, np.ones(18)])
+    trees.write_table(root / "keypoints.csv", [trees.csv_row(name, standing) for name in names])
+
+
+def test_people_are_tested_who_make_a_pair(tmp_path):
+    own_photos(tmp_path, *[f"{person}/{number}.png" for person, number in zip("aaabbbc", range(7))])
+    listing = list_source(tmp_path)
+    assert {entry.identity: entry.split for entry in listing.entries} == {"a": "train", "b": "test", "c": "train"}
+    assert listing.counts["test pairs before mirroring"] == 6
+    for path in list((tmp_path / "b").iterdir())[1:]:
+        edit(tmp_path / "keypoints.csv", f"b/{path.name}", f"c/{path.name}")
+        path.rename(tmp_path / "c" / path.name)
+    assert {entry.identity for entry in list_source(tmp_path).entries if entry.split == "test"} == {"c"}
+
+
+def test_one_person_who_makes_pairs_is_not_enough(tmp_path):
+    own_photos(tmp_path, "a/1.png", "a/2.png", "b/3.png")
+    with pytest.raises(UserError, match='only "a" has two usable images in one outfit, .* add images of a second one'):
+        list_source(tmp_path)
+
+
+def test_a_folder_train_without_test_is_no_split(tmp_path):
+    own_photos(tmp_path, *[f"{folder}/{number}.png" for number in range(2) for folder in ("train", "extra")])
+    assert list_source(tmp_path).parameters["split"] == "identity"
+    with pytest.raises(UserError, match="has no folders for split=folder"):
+        list_source(tmp_path, rules=Rules(split="folder"))
+
+
+def test_days_of_one_person_taken_for_people_are_warned_of(tmp_path):
+    own_photos(tmp_path, *[f"anna/day{day}/{number}.png" for day in (1, 2) for number in range(2)])
+    assert list_source(tmp_path).warnings[0].startswith("The folders below anna/ are taken for people (day1, day2): if all")
+
+
+def test_one_name_like_deepfashions_among_own_photos(tmp_path):
+    own_photos(tmp_path, "a/1.png", "a/2.png", "b/1.png", "b/2.png", "b/WOMEN-Denim-id_00000316-06_2_side.png")
+    listing = list_source(tmp_path)
+    assert listing.layout == "people" and "non-commercial" not in listing.licence
+
+
+def test_a_table_from_a_spreadsheet_and_names_in_capitals(photos):
+    usual = list_source(photos)
+    table = photos / "keypoints.csv"
+    table.write_text("".join(f'"{line}"\n' for line in table.read_text().replace(".png", ".PNG").splitlines()), "utf-8-sig")
+    assert [entry.name for entry in list_source(photos).entries] == [entry.name for entry in usual.entries]
+    table.write_text(table.read_text("utf-8-sig"), "utf-16")
+    with pytest.raises(UserError, match='is not text in UTF-8: .* save it as "CSV UTF-8"'):
+        list_source(photos)
 
 
 def test_the_second_resolution_is_set_aside(in_shop):
@@ -489,8 +553,7 @@ def names_in(*paths):
 
 def split_of(folder, lists):
     names = names_in(*(folder / name for name in lists))
-    identities = {name: who for name, (who, _) in owners(names).items()}
-    return names, split_images(Files(folder, names, lists, []), names, NameIndex(names), identities, "auto")
+    return names, split_images(Files(folder, names, lists, []), names, NameIndex(names), owners(names), names, "auto")
 
 
 @published

@@ -18,6 +18,7 @@ import pytest
 import trees
 from PIL import Image
 
+from posegen import estimators
 from posegen import prepare as preparing
 from posegen.blocks import blocks_folder
 from posegen.core import UserError, preset
@@ -206,22 +207,120 @@ def test_nothing_left_out_leaves_no_old_table(tmp_path, one_person):
     assert store.rejected == [] and not (tmp_path / "store.rejected.csv").exists()
 
 
-def test_estimated_keypoints_are_kept_and_used_again(tmp_path, tree, monkeypatch):
-    calls = []
+OWN = preparing.Rules(frame="own")
 
-    def estimated(folder, table, person, workers):
-        calls.append(person)
-        pose = np.ones((18, 3), np.float32) * 100
-        names = sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*.jpg"))
-        write_keypoint_csv(table, {name: pose * (n > 0) for n, name in enumerate(names)})
-        return {}, [(names[0], "nobody found")]
 
-    monkeypatch.setattr(preparing, "estimate_folder", estimated)
-    stores = [prepare(tree, tmp_path / "own-resize-.h5", CONFIG, "estimate", workers=1) for _ in range(2)]
-    assert calls == ["largest"] and (tmp_path / "own-resize-.keypoints.csv").exists()
-    assert [reason for _, reason in stores[1].rejected] == ["nobody found"]
-    assert stores[0].rejected == stores[1].rejected
-    assert stores[0].keypoints[0, 0].tolist() == [25, 25, 1]  # 100 of 256 pixels, not PATN's 140
+class Painted:
+    "An estimator that finds nobody, one or two people, as the red of the first pixel says."
+
+    name, looks = "Painted", 0
+
+    def people(self, image):
+        Painted.looks += 1
+        pose = np.full((18, 3), 0.5, np.float32)
+        pose[:, :2] = 10 + np.arange(36).reshape(18, 2)
+        return [pose] * round(image[0, 0, 0] / 100)
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    "Two people of three photographs, one to train and one to test; an estimator for them, in this process."
+    monkeypatch.setattr(estimators, "MediaPipeEstimator", Painted)
+    for number in range(6):
+        name = ("train/ann", "test/bob")[number // 3]
+        paint(tmp_path / "photos" / name / f"{number}.png", 100, number)
+    return tmp_path / "photos"
+
+
+def paint(path, red, blue=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (64, 64), (red, 0, 10 * blue)).save(path)
+
+
+def test_what_is_no_image_does_not_stop_the_estimate(photos, tmp_path):
+    (photos / "train/ann/x.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
+    paint(tmp_path / "elsewhere.png", 100)
+    (photos / "train/ann/link.png").symlink_to(tmp_path / "elsewhere.png")
+    paint(photos / "train/ann/nobody.png", 0)
+    paint(photos / "train/ann/nobody too.png", 0, 1)
+    paint(photos / "train/ann/two.png", 200)
+    (photos / "train/ann/text.png").write_text("no picture")
+    store = prepare(photos, tmp_path / "store.h5", CONFIG, "estimate", workers=1)
+    assert len(store) == 6 and (store.keypoints[..., 2] == 0.5).all(), "the confidences are kept"
+    assert store.parameters["estimator"] == "Painted" and store.parameters["person"] == "only"
+    reasons = dict(store.rejected)
+    assert "HEIC" in reasons["train/ann/x.heic"] and "out of the folder" in reasons["train/ann/link.png"]
+    assert reasons["train/ann/two.png"] == "2 people"
+    assert reasons["train/ann/text.png"] == "unreadable: is not an image of a kind that can be read"
+    assert "left out, nobody found: 2" in report_lines(store)
+
+
+def test_an_estimate_follows_the_photos_and_the_choice_of_person(photos, tmp_path):
+    out = tmp_path / "own-resize-.h5"
+    paint(photos / "test/bob/5.png", 200)
+
+    def looks(**rules):
+        Painted.looks = 0
+        names = prepare(photos, out, CONFIG, "estimate", preparing.Rules(**rules), workers=1).names
+        return Painted.looks, len(names)
+
+    assert looks() == (6, 5)
+    before = content(out)
+    assert looks() == (0, 5) and content(out) == before
+    paint(photos / "train/ann/1.png", 0, 77)
+    assert looks() == (1, 4)
+    assert looks(person="largest") == (6, 5)
+    out.with_suffix(".keypoints.jsonl").unlink()
+    with pytest.raises(UserError, match="keypoints.csv exists already; choose another name or remove it"):
+        looks()
+
+
+def test_names_that_no_store_should_have(photos, tmp_path):
+    with pytest.raises(UserError, match="photo.jpg does not end in .h5; name the store photo.jpg.h5"):
+        prepare(photos, tmp_path / "photo.jpg", CONFIG, "estimate", workers=1)
+    (tmp_path / "mine.h5").write_text("my own work")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["mine"] = 1
+    for name in ("mine.h5", "other.h5"):
+        before = content(tmp_path / name)
+        with pytest.raises(UserError, match=f"{name} exists and is no store; choose another name"):
+            prepare(photos, tmp_path / name, CONFIG, "estimate", workers=1)
+        assert content(tmp_path / name) == before
+    with pytest.raises(UserError, match="0.png is neither a folder nor a store; give the folder of your"):
+        prepare(photos / "train/ann/0.png", tmp_path / "store.h5", CONFIG)
+    assert left_beside(tmp_path / "store.h5") == []
+
+
+def test_one_picture_to_train_and_to_test_is_refused(photos, tmp_path):
+    shutil.copyfile(photos / "train/ann/1.png", photos / "test/bob/copy.png")
+    with pytest.raises(UserError, match="copy.png and .*1.png are the same picture, one to train"):
+        prepare(photos, tmp_path / "store.h5", CONFIG, "estimate", workers=1)
+    assert not (tmp_path / "store.h5").exists() and left_beside(tmp_path / "store.h5") == []
+
+
+def test_too_few_images_for_a_pair_are_found_out_before_they_are_read(photos, tmp_path, monkeypatch):
+    for number in (3, 4):
+        paint(photos / f"test/bob/{number}.png", 0)
+    with monkeypatch.context() as unread:
+        unread.setattr(preparing, "finished_blocks", None)
+        with pytest.raises(UserError, match="gives no test pair: .*found 1 images there"):
+            prepare(photos, tmp_path / "store.h5", CONFIG, "estimate", workers=1)
+    assert left_beside(tmp_path / "store.h5") == []
+    assert (tmp_path / "store.rejected.csv").read_text().count("nobody found") == 2
+
+
+def test_a_pose_that_loses_required_keypoints_at_the_border_is_left_out(photos, tmp_path):
+    poses = {path.relative_to(photos).as_posix(): np.full((18, 3), 20.0) for path in photos.rglob("*.png")}
+    poses["train/ann/1.png"][8, :2] = 90, 20                # the right hip
+    write_keypoint_csv(tmp_path / "table.csv", poses)
+    store = prepare(photos, tmp_path / "store.h5", CONFIG, tmp_path / "table.csv", OWN, workers=1)
+    assert store.rejected == [("train/ann/1.png", "incomplete: no right_hip inside the image")]
+    for number in (0, 2):
+        poses[f"train/ann/{number}.png"][8, :2] = 90, 20
+    write_keypoint_csv(tmp_path / "table.csv", poses)
+    with pytest.raises(UserError, match="gives no train pair"):
+        prepare(photos, tmp_path / "store.h5", CONFIG, tmp_path / "table.csv", OWN, workers=1)
+    assert left_beside(tmp_path / "store.h5") == [], "the finished blocks lead nowhere"
 
 
 # Damaged images
