@@ -199,7 +199,7 @@ def estimate_poses(folder: Path, table: Path, journal_path: Path, person: str,
                    keep: bool = False) -> Estimates:
     """The work of `estimate_folder`, with the poses themselves.
 
-    With `keep` the journal stays, and another call looks only at images that are new or have changed since, or
+    With `keep` the journal stays, and another call looks only at images that are new or have changed, or
     at all of them if person or estimator differ. A table without a journal is not ours: `UserError`.
     """
     if person not in PERSON_CHOICES:

@@ -236,7 +236,7 @@ def prepare(source: str | Path, out: str | Path, config: Config, keypoints: str 
     `source`: "embedded", a folder of images in a layout that `list_source` knows, the report's dense pairs
     (the file, its folder, or a folder with one in `train` and one in `test`), or another store.
     `keypoints`: a table for the images of a folder, or "estimate" to find them: what was found is kept beside
-    `out`, as a table (`.keypoints.csv`) and a journal (`.keypoints.jsonl`), by which another call looks only at
+    `out`, a table (`.keypoints.csv`) and a journal (`.keypoints.jsonl`), by which another call looks only at
     images that have changed. `rules`: which images are kept, which of several people counts, how images are
     split and paired. `skip_damaged` leaves unreadable images out instead of stopping. `workers` processes
     (default: one a core).
