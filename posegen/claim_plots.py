@@ -49,7 +49,7 @@ def learning_curves(
 # %% ../nbs/17c_claim_plots.ipynb #edbf4e61
 def robustness_grid(
     harm: Mapping[str, np.ndarray],            # game -> (scales, rates), % more error than G1; nan: diverged
-    gain: Mapping[str, np.ndarray],            # game -> (scales, rates), % of the way to the target's gradient
+    gain: Mapping[str, np.ndarray],            # game -> (scales, rates), % of the way to the target's
     rates: Sequence[float],                    # times the preset's
     scales: Sequence[float],                   # times the usual initial weights
     title: str,
@@ -65,7 +65,7 @@ def robustness_grid(
             picture = axis.imshow(values, cmap=shades, vmin=0, vmax=50, aspect="auto")
             for (row, column), value in np.ndenumerate(values):
                 gained, finite = gain[game][row, column], np.isfinite(value)
-                text = f"{value:+.1f}%\n({gained:.0f}%)" if finite else "diverged"
+                text = f"{value:+.1f}%\n({round(gained)}%)" if finite else "diverged"
                 colour = "black" if finite and value <= 30 else "white"
                 axis.text(column, row, text, ha="center", va="center", fontsize=7.5, color=colour)
             axis.set_xticks(range(len(rates)), [f"{rate:.2g}" for rate in rates])

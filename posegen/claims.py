@@ -45,8 +45,8 @@ def effect(statistic: Callable[..., float], seeds: Sequence[Sequence[np.ndarray]
     """The effect `statistic(*means)`, averaged over seeds, with a bootstrap interval over people.
 
     `seeds[s]` are the arrays of seed s, each with people along its first axis, (P, …); `statistic` gets the
-    mean of each over people. People are drawn with replacement, the same for all arrays and seeds. With one person
-    the bounds are nan."""
+    mean of each over people. People are drawn with replacement, the same for all arrays and seeds. With one
+    person the bounds are nan."""
     people = len(seeds[0][0])
     each = tuple(float(statistic(*(np.mean(array, 0) for array in arrays))) for arrays in seeds)
     if people < 2:
@@ -241,7 +241,7 @@ def steps_to_reach(steps: np.ndarray, curve: np.ndarray, level: float) -> float:
 
 
 def steps_to_converge(steps: np.ndarray, curve: np.ndarray, share: float = 0.9) -> float:
-    "The step at which `curve` has made `share` of its way from its start to its plateau, as `steps_to_reach`."
+    "The step at which `curve` has made `share` of its way from start to plateau, as `steps_to_reach`."
     curve = np.asarray(curve, float)
     way = curve[-max(1, len(curve) // 4):].mean() - curve[0]
     return steps_to_reach(steps, (curve - curve[0]) / way, share) if way else 1.0
@@ -253,7 +253,7 @@ def times_faster(steps: np.ndarray, slow: np.ndarray, fast: np.ndarray) -> float
 
 
 def sooner(steps: np.ndarray, slow: np.ndarray, fast: np.ndarray, level: float) -> float:
-    "log2 of the ratio of the steps in which two curves reach a level: positive if the second is sooner there."
+    "log2 of the ratio of the steps in which two curves reach a level: positive if the second is sooner."
     return float(np.log2(steps_to_reach(steps, slow, level) / steps_to_reach(steps, fast, level)))
 
 # %% ../nbs/17_claims.ipynb #8308a45c

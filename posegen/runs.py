@@ -512,7 +512,8 @@ def _training_jobs(make: Callable[..., Job], prepare: Job) -> list[Job]:
                   store=store)
     stage2 = [_stage2_job(make, f"stage2-{adversary}", adversary, prepare, stage1) for adversary in STAGE2]
     evaluate = make("evaluate", "40_evaluate.ipynb", ("evaluation.json", "examples.npz"),
-                    (prepare, stage1, *stage2), packages=("scikit-image", "ai-edge-litert"), store=store, stage1=str(stage1.folder),
+                    (prepare, stage1, *stage2), packages=("scikit-image", "ai-edge-litert"), store=store,
+                    stage1=str(stage1.folder),
                     stage2=_folders_of_stage2(stage2))
     return [stage1, *stage2, evaluate]
 
@@ -520,7 +521,8 @@ def _training_jobs(make: Callable[..., Job], prepare: Job) -> list[Job]:
 def _stage2_job(make: Callable[..., Job], name: str, adversary: str, prepare: Job, stage1: Job,
                 **changes) -> Job:
     return make(name, "30_stage2.ipynb", ("stage2.safetensors",), (prepare, stage1),
-                step=f"stage2-{adversary}", notes=("stage2.json",), changes=changes, adversary=adversary, store=prepare.outputs[0],
+                step=f"stage2-{adversary}", notes=("stage2.json",), changes=changes, adversary=adversary,
+                store=prepare.outputs[0],
                 stage1=str(stage1.folder))
 
 
@@ -567,7 +569,8 @@ def trial_jobs(make: Callable[..., Job], config: Config, prepare: Job, worlds: J
     # a discriminator alone needs longer to say all that it knows
     longer = {"discriminators": dict(stage2_steps=2 * config.stage2_steps)}
     trials = [make(f"trial-{name}", "56_trial.ipynb", ("trial.json",), (prepare, worlds, stage1),
-                   notes=("seconds.json",), trial=name, changes=longer.get(name), **common) for name in TRIALS]
+                   notes=("seconds.json",), trial=name, changes=longer.get(name), **common)
+              for name in TRIALS]
     return [*arms, then, together, *trials]
 
 

@@ -36,6 +36,7 @@ def tiny(tmp_path_factory):
     before = Path.cwd()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "execute", execute)
+        patch.setattr(effect, "__defaults__", (200,))      # fewer resamples: only that they repeat is tested
         os.chdir(folder)
         try:
             jobs = list({job.name: job for group in seed_jobs("test", 1) for job in group}.values())
