@@ -364,6 +364,11 @@ run_jobs([Job("train", Path("train.ipynb"), dict(out="runs/train"), ("runs/train
 """
 
 
+def hear_control_c():
+    "What runs in the background of a shell is started deaf to Ctrl-C, and so would be the processes it starts."
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("presses", [1, 2])
 def test_control_c_reaches_the_notebook(tmp_path, presses):
     stubborn = "time.sleep(60)" if presses == 2 else "raise"
@@ -372,7 +377,7 @@ def test_control_c_reaches_the_notebook(tmp_path, presses):
                    "except KeyboardInterrupt:\n    Path(out, 'checkpoint').write_text('step 7')\n"
                    f"    {stubborn}\n")
     process = subprocess.Popen([sys.executable, "-c", ONE_JOB], cwd=tmp_path, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+                               stderr=subprocess.PIPE, text=True, preexec_fn=hear_control_c)
     while "training" not in process.stdout.readline():
         assert process.poll() is None, process.stderr.read()
     checkpoint = tmp_path / "runs/train/checkpoint"
