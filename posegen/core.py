@@ -38,7 +38,7 @@ def nearest_name(name: str, valid: Iterable[str]) -> str:
 # numbers below these make no sense; every other number must not be negative
 LEAST_VALUES = dict.fromkeys(["size", "train_people", "test_people", "views", "blocks", "width", "bottleneck",
                               "discriminator_width", "batch_size", "stage1_steps", "stage2_steps", "n_critic",
-                              "log_every", "checkpoint_every", "evaluation_pairs"], 1)
+                              "log_every", "checkpoint_every", "evaluation_pairs", "accumulation"], 1)
 
 @dataclass(frozen=True)
 class Config:
@@ -68,7 +68,8 @@ class Config:
     stage1_learning_rate: float = 5e-5
     generator_learning_rate: float = 5e-5       # of G2
     discriminator_learning_rate: float = 5e-5   # of D, also when it is a critic
-    learning_rate_schedule: str = "constant"    # "constant" (report) or "cosine" (down to 0 at the last step)
+    learning_rate_schedule: str = "constant"    # "constant" (report), "linear" or "cosine" (down to 0 at the last step)
+    warmup_steps: int = 0                       # steps in which the learning rate rises from 0; 0 (report): none
     adam_beta1: float = 0.5
     adam_beta2: float = 0.999
     mask_weight: float = 1.0                    # the pose-mask loss weighs the body by 1 + mask_weight
@@ -77,7 +78,14 @@ class Config:
     wgan_triplet_reconstruction_weight: float = 50.0   # kept in `paper` although a clipped critic is quiet (R17)
     n_critic: int = 5                           # critic steps for each generator step (WGAN)
     clip: float = 0.01                          # critic weights are clipped to [-clip, clip] (WGAN)
+    gradient_clip: float = 0.0                  # largest norm of a network's gradient; 0 (report): any
+    ema_decay: float = 0.0                      # of the moving average that a generator is saved as; 0 (report): none
+    # how the steps are computed
+    precision: str = "auto"                     # "auto": of a GPU bfloat16, or float16 if it lacks that; else float32
+    compile: str = "auto"                       # torch.compile: "auto" (on a GPU), "always" or "never"
+    accumulation: int = 1                       # parts that each batch is computed in, one after the other
     # bookkeeping
+    validate_every: int = 0                     # steps between two validations; 0: no person is kept aside for them
     log_every: int = 50                         # steps between two lines of the loss log
     checkpoint_every: int = 1000                # steps between two checkpoints
     evaluation_pairs: int = 400                 # held-out pairs that the tables are computed on
@@ -85,7 +93,10 @@ class Config:
     def __post_init__(self):
         choices = dict(norm=("none", "group"), downsample=("max_pool", "strided_conv"),
                        upsample=("nearest", "transposed"),
-                       critic_norm=("batch", "layer", "none"), learning_rate_schedule=("constant", "cosine"))
+                       critic_norm=("batch", "layer", "none"),
+                       learning_rate_schedule=("constant", "linear", "cosine"),
+                       precision=("auto", "float16", "bfloat16", "float32", "float64"),
+                       compile=("auto", "always", "never"))
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise UserError(f'Config.{name} is "{getattr(self, name)}"; use one of: ' + ", ".join(allowed) + ".")
@@ -94,6 +105,11 @@ class Config:
             value = getattr(self, field.name)
             if not isinstance(value, str) and not value >= least:          # `not >=` catches nan too
                 raise UserError(f"Config.{field.name} is {value}; it must be at least {least}.")
+        if self.ema_decay >= 1:
+            raise UserError(f"Config.ema_decay is {self.ema_decay}; it must be below 1.")
+        if self.batch_size % self.accumulation:
+            raise UserError(f"Config.batch_size is {self.batch_size}, which cannot be computed in {self.accumulation} "
+                            "equal parts; choose a divisor as accumulation.")
         if self.size % 2**self.blocks:
             raise UserError(f"Config.size is {self.size}, which cannot be halved {self.blocks} times; "
                             f"use a multiple of {2**self.blocks} or fewer blocks.")
@@ -122,9 +138,9 @@ class Config:
     def deviations(self) -> list[tuple[str, Any, Any]]:
         "Where this configuration leaves the report: (field, the report's value, this value)."
         ours, paper = self.to_dict(), Config().to_dict()
-        # not choices of the report: bookkeeping, the rendered people, and a number that the report does not tell
-        not_a_choice = {"preset", "seed", "log_every", "checkpoint_every", "train_people", "test_people", "views",
-                        "evaluation_pairs"}
+        # not choices of the report: how it is computed, bookkeeping, the rendered people, and a number that the report does not tell
+        not_a_choice = {"preset", "seed", "precision", "compile", "validate_every", "log_every",
+                        "checkpoint_every", "train_people", "test_people", "views", "evaluation_pairs"}
         return [(name, paper[name], ours[name]) for name in ours
                 if name not in not_a_choice and ours[name] != paper[name]]
 
