@@ -9,9 +9,13 @@ import argparse
 import errno
 import json
 import math
+import os
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 # %% ../nbs/16_cli.ipynb #3dd5bf1f
 def parse_overrides(assignments: list[str]) -> dict[str, Any]:
@@ -49,7 +53,9 @@ def run_reproduce(arguments: argparse.Namespace) -> None:
 
     chosen = (parse_overrides(arguments.set), arguments.force, arguments.runs, arguments.figures)
     if arguments.seeds is None:
-        reproduce(arguments.preset, arguments.data, *chosen)
+        reproduce(arguments.preset, arguments.data, *chosen, arguments.processes)
+    elif arguments.processes != 1:
+        raise UserError("--seeds trains in one process; leave out --processes.")
     elif arguments.data != "embedded":
         raise UserError("--seeds repeats the runs on the embedded people; leave out --data.")
     else:
@@ -101,17 +107,19 @@ def run_transfer(arguments: argparse.Namespace) -> None:
 def run_train(arguments: argparse.Namespace) -> None:
     "One stage, going on from a checkpoint if the folder holds one."
     from posegen.core import UserError
-    from posegen.data import open_store
+    from posegen.engine import launch
     from posegen.training import train_stage1, train_stage2
 
-    config, store = _config(arguments), open_store(arguments.store)
+    config = _config(arguments)
     if arguments.stage == 1:
-        train_stage1(config, store, arguments.out)
+        launch(train_stage1, arguments.processes, config, arguments.store, arguments.out)
     elif arguments.stage1 is None:
         raise UserError("Stage 2 refines the images of a stage 1: name its folder with --stage1.")
     else:
-        train_stage2(config, arguments.adversary, store, arguments.stage1, arguments.out)
-    print(f"Weights, configuration and losses: {arguments.out}")
+        launch(train_stage2, arguments.processes, config, arguments.adversary, arguments.store, arguments.stage1,
+               arguments.out)
+    if os.environ.get("RANK", "0") == "0":           # under torchrun one process speaks
+        print(f"Weights, configuration and losses: {arguments.out}")
 
 
 def run_evaluate(arguments: argparse.Namespace) -> None:
@@ -292,6 +300,11 @@ def _add_configuration(command: argparse.ArgumentParser) -> None:
                          help="change one field of the configuration; may be repeated")
 
 
+def _add_processes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--processes", type=int, default=1, metavar="N",
+                        help="GPUs of this machine that share each training step (default: 1)")
+
+
 def _add_workers(command: argparse.ArgumentParser) -> None:
     command.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
 
@@ -308,6 +321,7 @@ def make_parser() -> argparse.ArgumentParser:
                              "run every step that is not up to date, to the last figure",
                              "posegen reproduce --preset quick --data embedded --set seed=1")
     _add_configuration(reproduce)
+    _add_processes(reproduce)
     reproduce.add_argument("--data", default="embedded",
                            help='"embedded" (default), a store (.h5), or a folder that posegen prepare takes')
     reproduce.add_argument("--seeds", type=int, metavar="N",
@@ -364,6 +378,7 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--stage1", metavar="FOLDER", help="folder of the trained stage 1 (stage 2 only)")
     train.add_argument("--out", metavar="FOLDER", required=True, help="for weights, losses and checkpoints")
     _add_configuration(train)
+    _add_processes(train)
 
     evaluate = _add_command(commands, "evaluate", run_evaluate,
                             "measure trained generators on held-out pairs, or score two folders of images",
@@ -411,17 +426,18 @@ def make_parser() -> argparse.ArgumentParser:
 def main(words: list[str] | None = None) -> int:
     "Run the command line and return its exit status."
     arguments = make_parser().parse_args(words)
-    from posegen.core import UserError
+    from posegen.core import ProcessLost, Terminated, UserError
     from posegen.runs import JobFailed
 
     try:
-        arguments.function(arguments)
+        with _heed_termination():
+            arguments.function(arguments)
     except UserError as error:
         return _complain(str(error), 2)
-    except JobFailed as error:
+    except (JobFailed, ProcessLost) as error:
         return _complain(str(error), 1)
-    except KeyboardInterrupt:
-        return _complain(f"stopped; {_after_stop(arguments)}", 130)
+    except KeyboardInterrupt as stop:
+        return _complain(f"stopped; {_after_stop(arguments)}", 143 if isinstance(stop, Terminated) else 130)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _complain("the disk is full; free some space and run the same command again.", 2)
@@ -429,6 +445,24 @@ def main(words: list[str] | None = None) -> int:
             raise
         return _complain(f"{error.filename}: {error.strerror}.", 2)
     return 0
+
+
+@contextmanager
+def _heed_termination() -> Iterator[None]:
+    # `kill`, and a cluster that takes its machine back, stop a command like Ctrl-C: what is done is kept.
+    from posegen.core import Terminated
+
+    def stop(*_) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():     # only that one may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _after_stop(arguments: argparse.Namespace) -> str:

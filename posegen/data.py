@@ -2,9 +2,11 @@
 
 # %% auto #0
 __all__ = ['SPLITS', 'SCHEMA', 'FLIP_THRESHOLD', 'IN_MEMORY_SHARE', 'Example', 'make_pairs', 'listed_pairs', 'PackedExample',
-           'pack', 'write_store', 'Store', 'open_store', 'normalise', 'to_uint8', 'PairDataset', 'PairBatches']
+           'pack', 'write_store', 'processes_here', 'Store', 'open_store', 'normalise', 'to_uint8', 'PairDataset',
+           'hold_out', 'PairBatches']
 
-# %% ../nbs/05_data.ipynb #a426c128
+# %% ../nbs/05_data.ipynb #8a8c25b6
+import copy
 import functools
 import io
 import json
@@ -20,7 +22,7 @@ import torch
 from torch import Tensor
 
 from .core import UserError, atomic_path
-from .pose import flip_keypoints
+from .pose import KEYPOINTS, flip_keypoints
 
 # %% ../nbs/05_data.ipynb #5c36637f
 SPLITS = ("train", "test")
@@ -94,15 +96,27 @@ class PackedExample:
     silhouette: bytes | None = None
 
 def pack(example: Example, size: int) -> PackedExample:
-    "Compress an example of a store of `size` pixels; `UserError` for an image of another shape."
+    "Compress an example of a store of `size` pixels; `UserError` for another shape or a keypoint like NaN."
     image = example.image
     if image.shape != (size, size, 3) or image.dtype != np.uint8:
         raise UserError(f"{example.name}: the image is {image.dtype} {image.shape}, "
                         f"but this store takes uint8 ({size}, {size}, 3).")
+    strange = _not_finite(np.asarray(example.keypoints)[None])
+    if strange:
+        raise UserError(f"{example.name}: {strange[1]}: correct its keypoints, or leave the image out.")
     change = np.abs(image.astype(np.int16) - image[:, ::-1]).mean()
     silhouette = None if example.silhouette is None else _compress(example.silhouette)
     return PackedExample(example.name, example.split, example.identity, example.outfit, example.keypoints,
                          bool(change >= FLIP_THRESHOLD), _compress(image), silhouette)
+
+def _not_finite(keypoints: np.ndarray) -> tuple[int, str] | None:
+    "The row and a description of the first of the keypoints (N, 18, 3) that has a NaN or an infinite number."
+    places = np.argwhere(~np.isfinite(keypoints).all(-1))
+    if len(places) == 0:
+        return None
+    row, number = map(int, places[0])
+    x, y, confidence = keypoints[row, number]
+    return row, f"the {KEYPOINTS[number]} is at x {x}, y {y} with confidence {confidence}"
 
 def _compress(pixels: np.ndarray) -> bytes:
     return zlib.compress(np.ascontiguousarray(pixels, np.uint8), 1)
@@ -226,32 +240,35 @@ def _check_split(outfit: np.ndarray, split: np.ndarray) -> None:
 IN_MEMORY_SHARE = 0.25        # image data up to this share of the memory is read at once
 _COLUMNS = dict(keypoints=(18, 3), names=(), split=(), identity=(), outfit=(), flippable=())
 
+def processes_here() -> int:
+    "How many processes of this run share the machine, as torchrun or accelerate have put it down."
+    return int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("WORLD_SIZE") or 1)
+
 def _memory_bytes() -> int:
-    "What this process may use: the machine's memory, or less in a container."
+    "What this process may use: its share of the machine's memory, or of less in a container."
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.is_file() else "max"
-    return min(total, int(text)) if text.isdigit() else total
+    return (min(total, int(text)) if text.isdigit() else total) // processes_here()
 
 class Store:
     """A data set on disk (R7). Small columns are arrays; `images` is one too if it takes no more than
-    `IN_MEMORY_SHARE` of the memory, and is read when it is first asked for.
+    `IN_MEMORY_SHARE` of the memory, and is read when it is first asked for. A process that was forked off
+    opens the file anew, because HDF5 cannot share an open one.
 
     `images` uint8 (N, S, S, 3) · `keypoints` float32 (N, 18, 3) · `names` · `split` (0 train, 1 test) ·
     `identity`, `outfit` int32 · `flippable` bool · `pairs` int32 (P, 3) · `silhouettes` uint8 (N, S, S) or
     None.
-    Raises `UserError` for a missing, truncated or foreign file.
+    Raises `UserError` for a missing, truncated or foreign file, for a keypoint that is no number, and when
+    images that are asked for are damaged.
     """
     def __init__(self, path: str | Path):
         self.path = Path(path)
         if not self.path.is_file():
             raise UserError(f"There is no store {self.path}; make one with: "
                             f"posegen prepare SOURCE {self.path}")
-        try:
-            self.file = h5py.File(self.path, "r")
-        except OSError as error:
-            reason = "is cut short" if "truncated" in str(error) else "is not an HDF5 file"
-            raise UserError(f"{self.path} {reason}: prepare it again.") from None
+        self._place, self._version = self.path.absolute(), _version(self.path)
+        self._open()
         if self.file.attrs.get("schema") != SCHEMA:
             raise UserError(f"{self.path} is an HDF5 file but not a store of this version "
                             f"(schema {self.file.attrs.get('schema')}, expected {SCHEMA}): prepare it again.")
@@ -260,6 +277,27 @@ class Store:
             self._read_columns()
         except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:  # h5py raises all of these
             raise UserError(f"{self.path} is damaged ({error}): prepare it again.") from None
+        strange = _not_finite(self.keypoints)
+        if strange:
+            row, what = strange
+            raise UserError(f'{self.path} is damaged (row {row}, "{self.names[row]}": {what}): '
+                            "prepare it again from keypoints that are numbers.")
+
+    def _open(self) -> None:
+        try:
+            self._file, self._process = h5py.File(self._place, "r"), os.getpid()
+        except OSError as error:
+            reason = "is cut short" if "truncated" in str(error) else "is not an HDF5 file"
+            raise UserError(f"{self.path} {reason}: prepare it again.") from None
+
+    @property
+    def file(self) -> h5py.File:
+        "The open file, this process's own."
+        if self._process != os.getpid():
+            if not self._place.is_file() or _version(self._place) != self._version:
+                raise UserError(f"{self.path} was replaced or removed while it was in use: run again.")
+            self._open()
+        return self._file
 
     def _read_columns(self) -> None:
         attributes = self.file.attrs
@@ -271,7 +309,6 @@ class Store:
         self.flippable, self.pairs = self.file["flippable"][:], self.file["pairs"][:]
         self.names = self.file["names"].asstr()[:]
         self.rejected = [tuple(row) for row in self.file["rejected"].asstr()[:]]
-        self.silhouettes = self.file["silhouettes"] if "silhouettes" in self.file else None
 
     def _check_layout(self) -> None:
         n, size = self.file["split"].size, int(self.file.attrs["size"])
@@ -285,10 +322,32 @@ class Store:
     def __len__(self) -> int:
         return len(self.split)
 
+    @property
+    def silhouettes(self) -> h5py.Dataset | None:
+        return self.file.get("silhouettes")
+
     @functools.cached_property
+    def _in_memory(self) -> np.ndarray | None:
+        if self.file["images"].size > IN_MEMORY_SHARE * _memory_bytes():
+            return None
+        return self._sound(np.s_[:])
+
+    @property
+    def in_memory(self) -> bool:
+        "Whether all images are in memory; reads them if there is room and it has not been done."
+        return self._in_memory is not None
+
+    @property
     def images(self) -> np.ndarray | h5py.Dataset:
-        images = self.file["images"]
-        return images[:] if images.size <= IN_MEMORY_SHARE * _memory_bytes() else images
+        return self._in_memory if self.in_memory else self.file["images"]
+
+    def _sound(self, which: int | slice) -> np.ndarray:
+        try:
+            return self.file["images"][which]
+        except OSError as error:
+            what = "its images" if isinstance(which, slice) else f'image {which}, "{self.names[which]}",'
+            raise UserError(f"{self.path} is damaged ({what} cannot be read: {error}): "
+                            "prepare it again.") from None
 
     @property
     def label(self) -> str:
@@ -298,20 +357,27 @@ class Store:
         return "embedded data set" if self.source == "embedded people" else "own data"
 
     def read(self, index: np.ndarray) -> np.ndarray:
-        "Images uint8 (n, S, S, 3) in the order of `index` (which HDF5 itself would want sorted and unique)."
-        if isinstance(self.images, np.ndarray):
-            return self.images[index]
-        unique, back = np.unique(index, return_inverse=True)
-        return self.images[unique][back]
+        "A copy of the images uint8 (n, S, S, 3) at `index`, in that order."
+        index = np.asarray(index)
+        if self.in_memory:
+            return self._in_memory[index]
+        images = np.empty((len(index), self.size, self.size, 3), np.uint8)
+        for number, row in enumerate(index):       # one by one: HDF5 takes 30 times longer to select several
+            images[number] = self._sound(int(row))
+        return images
+
+def _version(path: Path) -> tuple[int, ...]:
+    facts = path.stat()
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 def open_store(path: str | Path) -> Store:
     "Open a store for reading; see `Store`."
     return Store(path)
 
-# %% ../nbs/05_data.ipynb #6195ed05
-def normalise(images: Tensor) -> Tensor:
-    "uint8 to float32 in [-1, 1]: (x - 127.5) / 127.5 (report section 4, R8)."
-    return (images.float() - 127.5) / 127.5
+# %% ../nbs/05_data.ipynb #966cb95f
+def normalise(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    "uint8 to floating point in [-1, 1]: (x - 127.5) / 127.5 (report section 4, R8)."
+    return (images.to(dtype) - 127.5) / 127.5
 
 def to_uint8(images: Tensor) -> np.ndarray:
     "Network images (N, 3, H, W) around [-1, 1] to uint8 (N, H, W, 3), clipped and rounded."
@@ -332,20 +398,52 @@ class PairDataset(torch.utils.data.Dataset):
         return {**item, "condition": normalise(item["condition"]), "target": normalise(item["target"])}
 
     def batch(self, index: Sequence[int]) -> dict[str, Tensor]:
-        "Several items at once, images as uint8 (n, 3, S, S): a quarter of the bytes to move to a GPU."
+        """Several items at once, images as uint8 (n, 3, S, S): a quarter of the bytes to move to a GPU.
+
+        The images are in memory as they are stored, pixel by pixel: what torch calls channels-last.
+        """
         rows = self.rows[np.asarray(index)]
         pairs = self.store.pairs[rows]
         flip = pairs[:, 2].astype(bool)
         out = {"pair": torch.from_numpy(rows)}
         for name, column in (("condition", 0), ("target", 1)):
             images, keypoints = self.store.read(pairs[:, column]), self.store.keypoints[pairs[:, column]]
-            images = np.where(flip[:, None, None, None], images[:, :, ::-1], images)
+            images[flip] = images[flip, :, ::-1]
             keypoints = np.where(flip[:, None, None], flip_keypoints(keypoints, self.store.size), keypoints)
-            out[name] = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+            out[name] = torch.from_numpy(images).permute(0, 3, 1, 2)
             out[f"{name}_keypoints"] = torch.from_numpy(keypoints)
         return out
 
-# %% ../nbs/05_data.ipynb #2574a4b4
+    def only(self, kept: np.ndarray) -> "PairDataset":
+        "The data set of some of these pairs: `kept` (P,) bool."
+        part = copy.copy(self)
+        part.rows = self.rows[kept]
+        return part
+
+# %% ../nbs/05_data.ipynb #bc6487e3
+def hold_out(dataset: PairDataset, share: float = 0.05, seed: int = 0) -> tuple[PairDataset, PairDataset]:
+    """Pairs to train on and pairs to validate with: those of a `share` of the people, at least of one.
+
+    A function of data and seed alone. `UserError` when nothing would be left to train on or to validate with.
+    """
+    store = dataset.store
+    pairs = store.pairs[dataset.rows]
+    # of people or outfits one has pairs, of images it takes two
+    for owner, least in ((store.identity, 1), (store.outfit, 1), (np.arange(len(store)), 2)):
+        names = np.unique(owner[pairs[:, :2]])
+        if len(names) > 1:
+            break
+    number = max(least, round(share * len(names)))
+    kept_aside = np.isin(owner, np.random.default_rng(seed).permutation(names)[:number])
+    condition, target = kept_aside[pairs[:, 0]], kept_aside[pairs[:, 1]]
+    training = dataset.only(~condition & ~target)
+    validation = dataset.only(condition & target & (pairs[:, 2] == 0))
+    if not len(training) or not len(validation):
+        raise UserError(f"{store.path} has too few images ({len(pairs)} training pairs) to keep some aside for "
+                        "validation: bring more, or set validate_every to 0.")
+    return training, validation
+
+# %% ../nbs/05_data.ipynb #c951496b
 class PairBatches:
     """An endless iterator of index batches (`batch_size` ints below `n`), a function of seed and `position`.
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import posegen
-from .core import Config, UserError, atomic_path, file_hash, nearest_name
+from .core import Config, Terminated, UserError, atomic_path, file_hash, nearest_name
 from .core import preset as configuration
 from .training import NETWORK_FIELDS
 
@@ -227,7 +227,9 @@ def _prepare_folder(job: Job, key: str, force: bool) -> None:
 
 
 def _attempt(job: Job, key: str) -> str:
-    return text_hash(json.dumps([key, job.parameters], sort_keys=True))
+    # a checkpoint serves any number of processes
+    parameters = {name: value for name, value in job.parameters.items() if name != "processes"}
+    return text_hash(json.dumps([key, parameters], sort_keys=True))
 
 
 def _seconds_before(job: Job) -> float:
@@ -264,7 +266,8 @@ def _kernel_manager():
 def execute(job: Job) -> None:
     """Execute the job's notebook in the current folder and keep it, with outputs, as `job.executed`.
 
-    Raises `UserError` if the notebook did, `JobFailed` for any other error, `KeyboardInterrupt` after Ctrl-C.
+    Raises `UserError` if the notebook did, `JobFailed` for any other error, `KeyboardInterrupt` after Ctrl-C,
+    `Terminated` after SIGTERM where `posegen.cli` listens for it.
     """
     import papermill
 
@@ -282,28 +285,28 @@ def execute(job: Job) -> None:
             finished.set()
 
     threading.Thread(target=work, daemon=True).start()
-    interrupted = _wait(finished, manager)
+    stop = _wait(finished, manager)
     _kill(manager)
-    if interrupted:
-        raise KeyboardInterrupt
+    if stop:
+        raise stop
     if outcome:
         raise _explained(job, outcome[0]) from outcome[0]
 
 
-def _wait(finished: threading.Event, manager) -> bool:
-    # Whether Ctrl-C was pressed meanwhile.
-    interrupts = 0
+def _wait(finished: threading.Event, manager) -> KeyboardInterrupt | None:
+    # The Ctrl-C (or `Terminated`) that came meanwhile.
+    first = None
     while not finished.is_set():
         try:
             finished.wait()
-        except KeyboardInterrupt:
-            interrupts += 1
-            if interrupts == 1:
+        except KeyboardInterrupt as stop:
+            if first is None:
+                first = stop
                 print("\nStopping (Ctrl-C again to stop without a checkpoint) ...", flush=True)
                 _signal(manager, signal.SIGINT)
             else:
                 _kill(manager)
-    return interrupts > 0
+    return first
 
 
 def _signal(manager, number: int) -> None:
@@ -411,7 +414,8 @@ FIGURES = tuple(f"table{number}.{kind}" for number in range(1, 5) for kind in ("
 
 
 _TRAINING = ("seed", "batch_size", "learning_rate_schedule", "adam_beta1", "adam_beta2", "mask_weight",
-             "log_every")
+             "log_every", "warmup_steps", "gradient_clip", "ema_decay", "precision", "compile", "accumulation",
+             "validate_every")
 _STAGE2 = (*NETWORK_FIELDS["stage2"], *_TRAINING, "stage2_start", "stage2_steps", "generator_learning_rate",
            "discriminator_learning_rate", "discriminator_width", "critic_norm")
 # The configuration fields that each step depends on, besides the results of the steps before it.
@@ -462,6 +466,7 @@ def report_jobs(
     overrides: dict | None = None,     # configuration fields that differ from the preset
     runs: str | None = None,           # default: runs/NAME
     figures: str | None = None,        # default: figures, or figures/NAME
+    processes: int = 1,                # that share each training step: GPUs of this machine
 ) -> list[Job]:
     "The whole report as jobs; raises `UserError` for an unknown preset, field or data source."
     check_data(data)
@@ -472,7 +477,7 @@ def report_jobs(
     content = {} if data == "embedded" else dict(data=source_hash(data, runs / "source.json"))
     prepare = make("prepare", "10_prepare.ipynb", ("store.h5",), depends=content, packages=("embreex",),
                    data=data)
-    *trained, evaluate = _training_jobs(make, prepare)
+    *trained, evaluate = _training_jobs(make, prepare, processes)
     report = make("report", "50_report.ipynb", FIGURES, (prepare, *trained, evaluate), folder=figures,
                   store=prepare.outputs[0], stage1=str(trained[0].folder), stage2=_folders_of_stage2(trained),
                   evaluation=str(evaluate.folder), figures=str(figures))
@@ -500,17 +505,17 @@ def _job_maker(preset: str, overrides: dict[str, Any], runs: Path, data: str = "
         out, common = runs / name, dict(preset=preset, overrides=changed)
         return Job(prefix + name, notebooks / notebook, dict(common, out=str(out), **parameters),
                    tuple(str((folder or out) / output) for output in outputs),
-                   tuple(job.name for job in needs), dict(config=fields, **(depends or {})), tuple(common),
+                   tuple(job.name for job in needs), dict(config=fields, **(depends or {})), (*common, "processes"),
                    tuple(str(out / note) for note in notes), ("torch", "numpy", *packages))
     return make
 
 
-def _training_jobs(make: Callable[..., Job], prepare: Job) -> list[Job]:
+def _training_jobs(make: Callable[..., Job], prepare: Job, processes: int = 1) -> list[Job]:
     "Stage 1, the three stages 2, and the evaluation of them."
     store = prepare.outputs[0]
     stage1 = make("stage1", "20_stage1.ipynb", ("stage1.safetensors",), (prepare,), notes=("stage1.json",),
-                  store=store)
-    stage2 = [_stage2_job(make, f"stage2-{adversary}", adversary, prepare, stage1) for adversary in STAGE2]
+                  store=store, processes=processes)
+    stage2 = [_stage2_job(make, f"stage2-{adversary}", adversary, prepare, stage1, processes) for adversary in STAGE2]
     evaluate = make("evaluate", "40_evaluate.ipynb", ("evaluation.json", "examples.npz"),
                     (prepare, stage1, *stage2), packages=("scikit-image", "ai-edge-litert"), store=store,
                     stage1=str(stage1.folder),
@@ -519,11 +524,11 @@ def _training_jobs(make: Callable[..., Job], prepare: Job) -> list[Job]:
 
 
 def _stage2_job(make: Callable[..., Job], name: str, adversary: str, prepare: Job, stage1: Job,
-                **changes) -> Job:
+                processes: int = 1, **changes) -> Job:
     return make(name, "30_stage2.ipynb", ("stage2.safetensors",), (prepare, stage1),
                 step=f"stage2-{adversary}", notes=("stage2.json",), changes=changes, adversary=adversary,
                 store=prepare.outputs[0],
-                stage1=str(stage1.folder))
+                stage1=str(stage1.folder), processes=processes)
 
 
 def _folders_of_stage2(jobs: list[Job]) -> dict[str, str]:
@@ -657,10 +662,11 @@ def reproduce(
     force: bool = False,               # run everything, changed or not
     runs: str | None = None,           # folder of the runs; default: runs/NAME
     figures: str | None = None,        # folder of tables and figures; default: figures, or figures/NAME
+    processes: int = 1,                # that share each training step: GPUs of this machine
 ) -> dict[str, Any]:
     "Run every step of the report that is not up to date, write the manifest, and return it."
     began = time.monotonic()
-    jobs = report_jobs(preset, data, overrides, runs, figures)
+    jobs = report_jobs(preset, data, overrides, runs, figures, processes)
     with _alone_in(jobs[0].folder.parent):
         stamps = run_jobs(jobs, force)
         path = Path(jobs[-1].parameters["figures"]) / "manifest.json"
