@@ -110,14 +110,18 @@ def run_train(arguments: argparse.Namespace) -> None:
     from posegen.engine import launch
     from posegen.training import train_stage1, train_stage2
 
-    config = _config(arguments)
+    config, watchers = _config(arguments), []
+    if arguments.tensorboard:
+        from posegen.watching import TensorBoardLog
+        watchers = [TensorBoardLog(Path(arguments.out) / "tensorboard")]
+    how = (None, arguments.workers, watchers)
     if arguments.stage == 1:
-        launch(train_stage1, arguments.processes, config, arguments.store, arguments.out)
+        launch(train_stage1, arguments.processes, config, arguments.store, arguments.out, *how)
     elif arguments.stage1 is None:
         raise UserError("Stage 2 refines the images of a stage 1: name its folder with --stage1.")
     else:
         launch(train_stage2, arguments.processes, config, arguments.adversary, arguments.store, arguments.stage1,
-               arguments.out)
+               arguments.out, *how)
     if os.environ.get("RANK", "0") == "0":           # under torchrun one process speaks
         print(f"Weights, configuration and losses: {arguments.out}")
 
@@ -379,6 +383,10 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--out", metavar="FOLDER", required=True, help="for weights, losses and checkpoints")
     _add_configuration(train)
     _add_processes(train)
+    train.add_argument("--workers", type=int, metavar="N",
+                       help="processes that read batches ahead (default: none on a CPU, else as many as help)")
+    train.add_argument("--tensorboard", action="store_true",
+                       help="write logs for TensorBoard into the folder tensorboard of --out")
 
     evaluate = _add_command(commands, "evaluate", run_evaluate,
                             "measure trained generators on held-out pairs, or score two folders of images",

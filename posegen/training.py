@@ -54,7 +54,8 @@ class TrainingRun:
                  sample: Callable[[nn.Module], dict[str, np.ndarray]] | None = None):
         self.folder, self.config, self.label, self.steps = folder, config, label, steps
         self.batches, self.identity, self.engine = batches, identity, engine or Engine(config)
-        self.kind, self.watchers, self.validate, self.sample = kind, watchers, validate, sample
+        self.kind, self.validate, self.sample = kind, validate, sample
+        self.watchers = watchers if self.engine.writes else ()
         self.checkpoint = folder/"checkpoint.pt"
         self.done, self.saved, self.seconds, self.history = 0, 0, 0.0, []
         self.best = math.inf                                  # the lowest validation error so far

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from posegen import training
+from posegen.core import Terminated
 
 COMMANDS = ("reproduce", "prepare", "train", "evaluate", "info")
 
@@ -123,15 +124,16 @@ def test_a_place_that_cannot_be_written(photos, posegen, tmp_path):
 
 # Training
 
-def test_stop_resume_and_another_configuration(store, posegen, tmp_path, monkeypatch):
+@pytest.mark.parametrize("wish, status", [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_stop_resume_and_another_configuration(store, posegen, tmp_path, monkeypatch, wish, status):
     @contextmanager
     def interrupted():
-        yield lambda: True
+        yield lambda: wish
 
     out = tmp_path / "g1"
     with monkeypatch.context() as pressed:
         pressed.setattr(training, "interruption", interrupted)
-        assert_one_sentence(train(posegen, store, out), "same command goes on", status=130)
+        assert_one_sentence(train(posegen, store, out), "same command goes on", status=status)
     assert "after step 1" in posegen("info", out / "checkpoint.pt").out
     assert_one_sentence(train(posegen, store, out, "--set", "width=8"),
                         "another configuration.*width 4 there, 8 here")
