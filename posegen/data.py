@@ -439,8 +439,8 @@ def hold_out(dataset: PairDataset, share: float = 0.05, seed: int = 0) -> tuple[
     training = dataset.only(~condition & ~target)
     validation = dataset.only(condition & target & (pairs[:, 2] == 0))
     if not len(training) or not len(validation):
-        raise UserError(f"{store.path} has too few images ({len(pairs)} training pairs) to keep some aside for "
-                        "validation: bring more, or set validate_every to 0.")
+        raise UserError(f"{store.path} has too few images ({len(pairs)} training pairs) to keep some aside "
+                        "for validation: bring more, or set validate_every to 0.")
     return training, validation
 
 # %% ../nbs/05_data.ipynb #c951496b

@@ -43,7 +43,7 @@ except ImportError:
 
 # %% ../nbs/14_explore.ipynb #fb55ac6f
 class NewestOnly:
-    """Does `work(item)` in a thread of its own, always on the newest item; those that were overtaken are left out.
+    """Does `work(item)` in a thread of its own, always on the newest item; overtaken ones are left out.
 
     An exception in `work` goes to `report(error)`, and the next item is worked on as ever.
     """
@@ -86,13 +86,14 @@ PEOPLE = (1, 2, 3, 6, 7, 4)                        # looks that differ, of the f
 # name -> view, and which of its random poses
 POSES = {"standing": ("front full stand", 0), "hand on hip": ("front full hip", 1),
          "arms raised": ("front full raised", 1), "walking": ("front full walk", 2),
-         "half turned": ("three_quarter full stand", 0), "walking, half turned": ("three_quarter full walk", 1),
+         "half turned": ("three_quarter full stand", 0),
+         "walking, half turned": ("three_quarter full walk", 1),
          "walking, from the side": ("side full walk", 0), "from behind": ("back full stand", 1),
          "down to the knees": ("front knee hip", 0), "close-up": ("front upper stand", 0)}
 
 @cache
 def example_people(size: int) -> dict[str, np.ndarray]:
-    "Pictures uint8 (size, size, 3) of standing people, by what they wear. Raises `UserError` without embreex."
+    "Pictures uint8 (size, size, 3) of standing people, by their clothes. `UserError` without embreex."
     people = {}
     for index in PEOPLE:
         look = draw_look(PEOPLE_SEED, index)
@@ -130,7 +131,7 @@ def _asset(*names: str) -> str:
 
 # %% ../nbs/14_explore.ipynb #e037eec5
 class PoseEditor(anywidget.AnyWidget):
-    """The widget that `pose_editor` makes. Traits that the browser sets: `keypoints`, `person`; see also the methods.
+    """The widget that `pose_editor` makes. The browser sets the traits `keypoints` and `person`.
 
     Painting goes on in a thread: after a change, `wait` for the pictures.
     """
@@ -214,7 +215,7 @@ class PoseEditor(anywidget.AnyWidget):
             Image.fromarray(pictures.get("refined", pictures["coarse"])).save(temporary, "PNG")
 
     def save_keypoints(self, path: str | Path) -> None:
-        "Write the pose as OpenPose JSON, which `posegen.keypoints.read_openpose_json` and `posegen transfer` read."
+        "Write the pose as OpenPose JSON, which `read_openpose_json` and `posegen transfer` read."
         write_openpose_json(path, self.pose)
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -239,9 +240,10 @@ class PoseEditor(anywidget.AnyWidget):
         person, pose = wanted
         begun = time.perf_counter()
         pose[:, :2] = pose[:, :2].round()
-        refiners = {} if self.transfer.stage2 is None else {"G2": self.transfer.stage2}
+        stage1, stage2 = self.transfer.stage1, self.transfer.stage2
+        refiners = {} if stage2 is None else {"G2": stage2}
         with _one_thread_if(self.size <= SMALL):
-            results = run_generators(self.transfer.stage1, refiners, self.conditions[person][None], pose[None])
+            results = run_generators(stage1, refiners, self.conditions[person][None], pose[None])
         pictures = {name: png(images[0]) for name, images in results.items()}
         with self._lock:
             self.coarse, self.refined = pictures["G1"], pictures.get("G2", b"")
@@ -254,7 +256,8 @@ class PoseEditor(anywidget.AnyWidget):
 
     def _received(self, _, content: dict[str, Any], buffers: list) -> None:
         "A file from the browser, to be used as a `photo` or a `pose`."
-        suffix = ".json" if content["name"].lower().endswith(".json") else ".jpg"    # the browser makes JPEG of photos
+        # the browser makes JPEG of photos
+        suffix = ".json" if content["name"].lower().endswith(".json") else ".jpg"
         with TemporaryDirectory() as folder:
             path = Path(folder) / (Path(content["name"]).stem + suffix)
             path.write_bytes(buffers[0])
@@ -284,7 +287,7 @@ SMALL = 64                                         # pixels: up to this size one
 
 @contextmanager
 def _one_thread_if(small: bool) -> Iterator[None]:
-    "Let torch compute with one thread in this block: on small pictures, several wait for each other more than they work."
+    "One thread of torch in this block: on small pictures, several wait for each other more than they work."
     before = torch.get_num_threads()
     torch.set_num_threads(1 if small else before)
     try:
@@ -293,7 +296,7 @@ def _one_thread_if(small: bool) -> Iterator[None]:
         torch.set_num_threads(before)
 
 def _skeleton() -> dict[str, Any]:
-    "What the browser must know of a skeleton: names, limbs, and which joint takes a joint's place in a mirror."
+    "What the browser must know: names, limbs, and which joint takes a joint's place in a mirror."
     numbered = np.zeros((len(KEYPOINTS), 3))
     numbered[:, 2] = np.arange(len(KEYPOINTS)) + 1
     return dict(names=list(KEYPOINTS), limbs=[list(limb) for limb in LIMBS],
@@ -302,7 +305,7 @@ def _skeleton() -> dict[str, Any]:
 def pose_editor(model: PoseTransfer | str | Path | None = None) -> PoseEditor:
     """A person, a skeleton to drag, and the pictures that come of it: a widget for a notebook.
 
-    `model`: a `posegen.transfer.PoseTransfer`, or what its `from_pretrained` takes; the weights of the package if None.
+    `model`: a `posegen.transfer.PoseTransfer`, or what its `from_pretrained` takes; None: "embedded".
     """
     if not isinstance(model, PoseTransfer):
         model = PoseTransfer.from_pretrained(model or "embedded")
@@ -346,7 +349,8 @@ class ResultsBrowser(anywidget.AnyWidget):
     def _check_row(self, proposal: dict[str, Any]) -> str:
         known = [row for row in self.rows if row in self.errors or proposal["trait"].name == "shown"]
         if proposal["value"] not in known:
-            raise UserError(f'There is no row "{proposal["value"]}" to choose; {nearest_name(proposal["value"], known)}')
+            hint = nearest_name(proposal["value"], known)
+            raise UserError(f'There is no row "{proposal["value"]}" to choose; {hint}')
         return proposal["value"]
 
     @traitlets.validate("place")
@@ -373,27 +377,29 @@ class ResultsBrowser(anywidget.AnyWidget):
 
 def _facts(examples: dict[str, np.ndarray], index: int) -> list[str]:
     "What is known of an example, in lines."
-    applies = [str(reason) for reason, true in zip(examples["reasons"], examples["reasons_apply"][index]) if true]
+    applies = [str(reason) for reason in examples["reasons"][examples["reasons_apply"][index]]]
     return [f"person {examples['people'][index]}, {examples['crop_class'][index]}",
             f"from {examples['condition_names'][index]}", f"to {examples['target_names'][index]}",
             f"possible reasons for errors: {', '.join(applies) or 'none known'}"]
 
 def results_browser(folder: str | Path) -> ResultsBrowser:
-    """Page through the test examples of a run, from the largest error to the smallest: a widget for a notebook.
+    """Page through the test examples of a run, the largest error first: a widget for a notebook.
 
-    `folder`: of a run, such as `runs/quick`, or its `evaluate`. All of its pictures are held in memory (29 MB in
-    the preset `quick`). Raises `UserError` where there are no results, and for damaged ones.
+    `folder`: of a run, such as `runs/quick`, or its `evaluate`. All its pictures are held in memory: 40 MB in
+    the preset `quick`. Raises `UserError` where there are no results, and for damaged ones.
     """
     folder = Path(folder)
     found = [place for place in (folder, folder / "evaluate") if (place / "examples.npz").is_file()]
     if not found:
-        raise UserError(f"{folder} holds no results (evaluate/examples.npz); run `posegen reproduce --preset quick` and "
-                        "give the folder runs/quick, or that of another finished run.")
+        raise UserError(f"{folder} holds no results (evaluate/examples.npz); "
+                        "run `posegen reproduce --preset quick` and give the folder runs/quick, "
+                        "or that of another finished run.")
     try:
         with np.load(found[0] / "examples.npz") as file:
             examples = {name: file[name] for name in file}
         numbers = json.loads((found[0] / "evaluation.json").read_text(encoding="utf-8"))
-        label = f"{numbers['label']}, preset {numbers['preset']}: {numbers['n_pairs']} pairs of {numbers['n_people']} people"
+        label = (f"{numbers['label']}, preset {numbers['preset']}: "
+                 f"{numbers['n_pairs']} pairs of {numbers['n_people']} people")
         return ResultsBrowser(examples, label)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"The results in {found[0]} are damaged or of an older version ({error}); "

@@ -24,7 +24,8 @@ from .pose import pose_maps, pose_mask
 # %% ../nbs/09b_loading.ipynb #1fcc8ae8
 def make_batch(raw: dict[str, Tensor], size: int, device: torch.device,
                dtype: torch.dtype = torch.float32) -> Batch:
-    """What `PairDataset.batch` gives, as a `Batch` on the device: normalised images, pose maps and mask of the target.
+    """What `PairDataset.batch` gives, as a `Batch` on the device: images in [-1, 1], pose maps and mask of the
+    target.
 
     Images cross over as uint8; from pinned memory without waiting for them.
     """
@@ -35,10 +36,10 @@ def make_batch(raw: dict[str, Tensor], size: int, device: torch.device,
 
 # %% ../nbs/09b_loading.ipynb #5b96575b
 READ_AHEAD = 2                # batches that each process holds ready
-SMALL_BATCH = 2**20           # bytes of images that are quicker put together than fetched from another process
+SMALL_BATCH = 2**20           # bytes of images: a smaller batch is made faster than another process hands it over
 
 def choose_workers(dataset: PairDataset, batch_size: int, device: torch.device) -> int:
-    "How many processes should read batches ahead of this one, which wants `batch_size` pairs at a time; 0: none."
+    "How many other processes should read ahead for this one, which wants `batch_size` pairs at a time."
     size = batch_size * 2 * 3 * dataset.store.size**2
     if device.type == "cpu" or (dataset.store.in_memory and size < SMALL_BATCH):
         return 0
@@ -76,23 +77,27 @@ def _close_all() -> None:
         batches.close()
 
 class TrainingBatches:
-    """An endless iterator of `Batch`es on the device: this process's share of each batch of `config.batch_size` pairs.
+    """An endless iterator of `Batch`es on the device, of each this process's share of `config.batch_size` pairs.
 
-    `position` is the number of batches handed out, and may be set: the next batch follows from it and the seed alone.
-    `waited` is the number of seconds spent waiting for batches. `workers` processes read ahead (None:
+    `position` is the number of batches handed out, and may be set: the next batch follows from it and the seed
+    alone. `waited` is the number of seconds spent waiting for batches. `workers` processes read ahead (None:
     `choose_workers`); this process is number `rank` of `processes` that train together.
-    Raises `UserError` for a batch that cannot be shared equally, for too few pairs, and when the store is damaged.
+    Raises `UserError` for a batch that cannot be shared equally, for too few pairs, and when the store is
+    damaged.
     """
     def __init__(self, dataset: PairDataset, config: Config, device: torch.device, workers: int | None = None,
                  rank: int = 0, processes: int = 1):
         if config.batch_size % processes:
-            raise UserError(f"Config.batch_size is {config.batch_size}, which {processes} processes cannot share "
-                            f"equally: use a multiple of {processes}, or another number of processes.")
+            raise UserError(f"Config.batch_size is {config.batch_size}, which {processes} processes cannot "
+                            f"share equally: use a multiple of {processes}, or another number of processes.")
         self.dataset, self.device = dataset, device
         self.dtype = torch.float64 if config.precision == "float64" else torch.float32
-        self.share, self.indices = slice(rank, None, processes), (len(dataset), config.batch_size, config.seed)
+        self.share = slice(rank, None, processes)
+        self.indices = len(dataset), config.batch_size, config.seed
         PairBatches(*self.indices)                                         # raises for too few pairs
-        self.workers = choose_workers(dataset, config.batch_size // processes, device) if workers is None else workers
+        if workers is None:
+            workers = choose_workers(dataset, config.batch_size // processes, device)
+        self.workers = workers
         self.waited, self._position, self._loader = 0.0, 0, None
 
     @property
@@ -129,8 +134,9 @@ class TrainingBatches:
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
-            return UserError("A process that loads batches was ended from outside, perhaps for want of memory (in a "
-                             "container also shared memory: docker run --shm-size=1g): free some and run again.")
+            return UserError("A process that loads batches was ended from outside, perhaps for want of memory "
+                             "(in a container also shared memory: docker run --shm-size=1g): free some and run "
+                             "again.")
 
     def _start(self) -> Iterator[dict[str, Tensor] | UserError]:
         _ = self.dataset.store.in_memory                   # read before the fork, images in memory are shared
@@ -140,9 +146,9 @@ class TrainingBatches:
         ahead = dict(prefetch_factor=READ_AHEAD, multiprocessing_context="fork",
                      worker_init_fn=_leave_signals_to_the_main_process) if self.workers else {}
         handler = signal.getsignal(signal.SIGCHLD)
-        loader = iter(DataLoader(_WholeBatches(self.dataset), batch_size=None, sampler=indices, collate_fn=_as_it_is,
-                                 num_workers=self.workers, pin_memory=self.device.type == "cuda",
-                                 generator=torch.Generator(), **ahead))
+        loader = iter(DataLoader(_WholeBatches(self.dataset), batch_size=None, sampler=indices,
+                                 collate_fn=_as_it_is, num_workers=self.workers,
+                                 pin_memory=self.device.type == "cuda", generator=torch.Generator(), **ahead))
         if signal.getsignal(signal.SIGCHLD) is not handler:
             signal.signal(signal.SIGCHLD, handler)
         return loader

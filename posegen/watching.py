@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .core import UserError
-from .plots import PALE, SMALL, STYLE, TINY, running_mean
+from .plots import PALE, SMALL, STYLE, running_mean
 
 # %% ../nbs/09d_watching.ipynb #037889f6
 class Watcher(Protocol):
@@ -37,47 +37,60 @@ class Watcher(Protocol):
     def close(self) -> None:
         "The run has ended, well or not."
 
-# %% ../nbs/09d_watching.ipynb #0f8d7889
-_PANEL_WIDTH, _PANEL_HEIGHT, _COLUMNS = 2.3, 1.45, 4       # inches, and panels in a row
-_MARGIN, _HEADING = 0.55, 0.3                              # inches beside and above each panel
+# %% ../nbs/09d_watching.ipynb #cf0779e2
+_WIDTH, _COLUMNS = 9.6, 4                                  # inches; curve panels in a row, at most
+_PANEL_HEIGHT, _LEFT, _ABOVE, _BELOW = 1.5, 0.5, 0.27, 0.4     # inches: a panel, and the room around it
+_PICTURE, _GAP, _EXAMPLES = 1.0, 0.04, 8                   # inches, inches, examples at most
 _CURVE_COLOURS = ("#0072B2", "#D55E00")                    # as in posegen.plots
-_PICTURE, _EXAMPLES, _GAP = 0.9, 8, 0.04                   # inches, examples in a row, inches
 _NOT_CURVES = ("step", "seconds")
 _JOINS = {"validation_error": "reconstruction_loss"}       # the same measure, of people kept aside
 
 
 def watching_figure(label: str, history: list[dict[str, float]], images: Mapping[str, np.ndarray]) -> Figure:
-    """The curves of `history` (rows with "step" and values by name) above rows of pictures.
+    """The curves of `history` (rows with "step" and values by name) above the pictures.
 
-    `images`: name -> uint8 (n, S, S, 3), of which the first eight are shown.
+    `images`: name -> uint8 (n, S, S, 3); an example's pictures stand side by side.
     """
-    names = list(dict.fromkeys(name for row in history for name in row if name not in _NOT_CURVES))
-    panels = {name: [name] for name in names if _JOINS.get(name) not in names}
-    for name in names:
-        if name not in panels:
-            panels[_JOINS[name]].append(name)
+    panels = _panels(history)
     columns = min(max(len(panels), 1), _COLUMNS)
-    panel_rows = -(-len(panels) // _COLUMNS)
-    examples = max((min(len(pictures), _EXAMPLES) for pictures in images.values()), default=0)
-    width = max(columns * (_PANEL_WIDTH + _MARGIN), examples * (_PICTURE + _GAP) + _MARGIN + 0.3) + 0.1
-    height = 0.25 + panel_rows * (_PANEL_HEIGHT + _MARGIN + _HEADING) + len(images) * (_PICTURE + _GAP) + 0.05
+    rows = -(-len(panels) // columns)
+    curves_height = 0.2 + rows * (_ABOVE + _PANEL_HEIGHT + _BELOW)
+    blocks = _block_places(images)
+    pictures_height = (max(y for _, y in blocks) + _PICTURE + 0.3) if blocks else 0
+    height = curves_height + pictures_height
     with matplotlib.rc_context(STYLE):
-        figure = Figure((width, height))
-        figure.text(0.1 / width, 1 - 0.09 / height, label, va="top", fontsize=TINY, color=PALE)
-        for number, curves in enumerate(panels.values()):
-            x = _MARGIN + (number % columns) * (_PANEL_WIDTH + _MARGIN)
-            y = height - 0.25 - (number // columns + 1) * (_PANEL_HEIGHT + _MARGIN + _HEADING) + _MARGIN
-            axes = figure.add_axes((x / width, y / height, _PANEL_WIDTH / width, _PANEL_HEIGHT / height))
+        figure = Figure((_WIDTH, height))
+        figure.text(0.1 / _WIDTH, 1 - 0.06 / height, label, va="top", fontsize=SMALL, color=PALE)
+        for number, curves in enumerate(panels):
+            room = (_WIDTH - 0.1) / columns
+            x, y = number % columns * room + _LEFT, height - 0.2 - (number // columns + 1) * (curves_height - 0.2) / rows
+            size = (room - _LEFT - 0.05) / _WIDTH, _PANEL_HEIGHT / height
+            axes = figure.add_axes((x / _WIDTH, (y + _BELOW) / height, *size))
             _draw_curves(axes, {name: _curve(history, name) for name in curves})
-        for number, (name, pictures) in enumerate(images.items()):
-            y = (len(images) - 1 - number) * (_PICTURE + _GAP) + 0.05
-            figure.text(0.1 / width, (y + _PICTURE / 2) / height, name, va="center", fontsize=SMALL)
-            for column, picture in enumerate(pictures[:_EXAMPLES]):
-                x = _MARGIN + 0.3 + column * (_PICTURE + _GAP)
-                axes = figure.add_axes((x / width, y / height, _PICTURE / width, _PICTURE / height))
-                axes.imshow(picture)
+        for example, (left, top) in enumerate(blocks):
+            for place, (name, pictures) in enumerate(images.items()):
+                x, y = left + place * (_PICTURE + _GAP), pictures_height - 0.25 - top - _PICTURE
+                axes = figure.add_axes((x / _WIDTH, y / height, _PICTURE / _WIDTH, _PICTURE / height))
+                axes.imshow(pictures[example])
                 axes.set_axis_off()
+                if top == 0:
+                    axes.set_title(name, fontsize=SMALL, pad=3)
     return figure
+
+
+def _panels(history: list[dict[str, float]]) -> list[list[str]]:
+    "The logged names, those together that share a panel."
+    names = list(dict.fromkeys(name for row in history for name in row if name not in _NOT_CURVES))
+    joining = {name: _JOINS[name] for name in names if _JOINS.get(name) in names}
+    return [[name, *(other for other in joining if joining[other] == name)] for name in names if name not in joining]
+
+
+def _block_places(images: Mapping[str, np.ndarray]) -> list[tuple[float, float]]:
+    "Left and top of each example's block of pictures, inches."
+    examples = min((len(pictures) for pictures in images.values()), default=0)
+    block = len(images) * (_PICTURE + _GAP) + 0.15
+    across = max(int((_WIDTH - 0.1) / block), 1) if images else 1
+    return [(0.1 + i % across * block, i // across * (_PICTURE + _GAP)) for i in range(min(examples, _EXAMPLES))]
 
 
 def _curve(history: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
