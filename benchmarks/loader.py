@@ -1,11 +1,12 @@
-"""Examples a second, 256 pixels: the store against dense gzip HDF5 files in the report's layout, in turns in one run.
+"""Examples a second, 256 pixels: the store against dense gzip HDF5 files in the report's layout, in turns.
 
     python benchmarks/loader.py [--rounds 5] [--batches 24]
 
 A few people are rendered once (kept in the folder for temporary files). All contenders deliver the same float32
-batches of 4 pairs in random order: images in [-1, 1], pose maps, mask. The dense files hold maps and masks as numbers
-of 8 bytes, as the report's own code wrote them (20.3 MB a pair before compression), or as single bytes, as
-`posegen.dense` writes them. Of these only what a training step needs is read: both images, the target's maps and mask.
+batches of 4 pairs in random order: images in [-1, 1], pose maps, mask. The dense files hold maps and masks as
+numbers of 8 bytes, as the report's own code wrote them (20.3 MB a pair before compression), or as single bytes,
+as `posegen.dense` writes them. Of these only what a training step needs is read: both images, the target's maps
+and mask.
 On a GPU also: batches on the device a second, and how long each waited for the loader.
 """
 import argparse
@@ -171,8 +172,9 @@ def on_gpu(store: Store, batches: int = 200) -> None:
                 next(loader)
             torch.cuda.synchronize()
             seconds = (time.perf_counter() - began) / batches
-            print(f"batch {size}, {workers} workers: {1 / seconds:.0f} batches/s on the device, {1000 * seconds:.2f} ms "
-                  f"each, of which {1000 * (loader.waited - waited) / batches:.2f} ms waiting for the loader")
+            print(f"batch {size}, {workers} workers: {1 / seconds:.0f} batches/s on the device, "
+                  f"{1000 * seconds:.2f} ms each, of which {1000 * (loader.waited - waited) / batches:.2f} ms "
+                  "waiting for the loader")
             loader.close()
 
 
@@ -190,8 +192,8 @@ def main() -> None:
         write_dense(store, name, limit=DENSE_PAIRS)
         wide_copy(narrow, wide)
         image = CACHE.stat().st_size / len(store)
-        plain = VIEWS * (VIEWS - 1) * 2 / VIEWS                 # training pairs an image without the moved copies
-        print(f"bytes a pair: store {image / plain + 12:,.0f} ({image:,.0f} an image, {plain:.0f} pairs an image), "
+        pairs = (VIEWS - 1) * 2                                 # training pairs an image, mirrored ones too
+        print(f"bytes a pair: store {image / pairs + 12:,.0f} ({image:,.0f} an image, {pairs} pairs an image), "
               f"dense of 8-byte numbers {wide.stat().st_size / DENSE_PAIRS:,.0f}, "
               f"of bytes {narrow.stat().st_size / DENSE_PAIRS:,.0f}")
         parts(store)

@@ -2,8 +2,9 @@
 
     python benchmarks/rendering.py [--people 12] [--rounds 2]
 
-One process and several take turns. Wall time counts from when each process has rendered a person; CPU time includes the
-start of the processes. Also the share of the CPU time that is ray casting (the rest: figures, clothes, colours).
+One process and several take turns. Wall time counts from when each process has rendered a person; CPU time
+includes the start of the processes. Also the share of the CPU time that is ray casting (the rest: figures, clothes,
+colours).
 """
 import argparse
 import os
@@ -27,7 +28,8 @@ def cpu_seconds() -> float:
 def render(people: int, size: int, workers: int) -> tuple[float, float]:
     "Wall seconds an image once all processes are at work, and CPU seconds an image with their start."
     cpu = cpu_seconds()
-    done = [time.perf_counter() for _ in render_people(people, VIEWS, size, 0, workers=workers, progress=False)]
+    rendered = render_people(people, VIEWS, size, 0, workers=workers, progress=False)
+    done = [time.perf_counter() for _ in rendered]
     wall = (done[-1] - done[workers - 1]) / (people - workers)
     return wall / VIEWS, (cpu_seconds() - cpu) / people / VIEWS
 
@@ -75,8 +77,9 @@ def main() -> None:
         watch.seconds, watch.rays, began = 0.0, 0, time.process_time()
         render(words.people, size, 1)
         share = watch.seconds / (time.process_time() - began)
-        print(f"{size} pixels: {100 * share:.0f}% of the time is ray casting, {watch.rays / watch.seconds / 1e6:.2f} million "
-              f"rays a second, {watch.rays / words.people / VIEWS:,.0f} rays an image")
+        print(f"{size} pixels: {100 * share:.0f}% of the time is ray casting, "
+              f"{watch.rays / watch.seconds / 1e6:.2f} million rays a second, "
+              f"{watch.rays / words.people / VIEWS:,.0f} rays an image")
 
 
 if __name__ == "__main__":

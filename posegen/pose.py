@@ -43,13 +43,22 @@ def pose_maps(keypoints: Tensor | np.ndarray, size: int) -> Tensor:
     Returns float32 (18, size, size) or (N, 18, size, size) on the keypoints' device.
     """
     keypoints = torch.as_tensor(keypoints)
-    x, y, confidence = keypoints.float().unbind(-1)
-    pixels = torch.arange(size, device=keypoints.device, dtype=torch.float32)
-    dx = (pixels[:, None] - x.trunc()[..., None, :]) ** 2          # (..., size, 18)
-    dy = (pixels[:, None] - y.trunc()[..., None, :]) ** 2
-    inside = dy[..., :, None, :] + dx[..., None, :, :] <= pose_radius(size) ** 2
-    inside &= (confidence > 0)[..., None, None, :]
-    return torch.where(inside, 1.0, -1.0).movedim(-1, -3)          # in memory pixel by pixel: channels-last
+    if keypoints.dim() == 2:
+        return pose_maps(keypoints[None], size)[0]
+    number, channels, _ = keypoints.shape
+    reach = int(pose_radius(size))
+    offset = torch.arange(-reach, reach + 1, device=keypoints.device)
+    disc = offset[:, None]**2 + offset**2 <= pose_radius(size)**2
+    x, y = (position.trunc().long()[..., None, None] for position in keypoints[..., :2].unbind(-1))
+    x, y = x + offset, y + offset[:, None]                         # (N, 18, 1, disc) and (N, 18, disc, 1)
+    inside = disc & (keypoints[..., 2, None, None] > 0) & (x >= 0) & (x < size) & (y >= 0) & (y < size)
+    image = torch.arange(number, device=x.device)[:, None, None, None]
+    channel = torch.arange(channels, device=x.device)[:, None, None]
+    place = ((image * size + y) * size + x) * channels + channel
+    behind = number * size**2 * channels
+    maps = torch.full((behind + 1,), -1.0, device=x.device)
+    maps.scatter_(0, torch.where(inside, place, behind).flatten(), 1.0)
+    return maps[:behind].view(number, size, size, channels).permute(0, 3, 1, 2)
 
 # %% ../nbs/01_pose.ipynb #a96e3249
 # discs between the ends of a limb that is two image diagonals long
@@ -74,10 +83,17 @@ def _limb_centres(keypoints: Tensor, size: int) -> tuple[Tensor, Tensor]:
     exist = torch.cat([both[..., None], both[..., None], i < n[..., None]], 2)
     return centres.flatten(1, 2), exist.flatten(1, 2)
 
-def _disc(radius: float, device: torch.device) -> Tensor:
-    reach = int(radius)
-    offset = torch.arange(-reach, reach + 1, device=device) ** 2
-    return (offset[:, None] + offset[None, :] <= radius ** 2).float()
+def _dilate(image: Tensor, half_widths: list[int]) -> Tensor:
+    "Bool images (N, H, W) dilated by a shape with an odd number of rows, which are twice these widths and 1 wide."
+    height, width = image.shape[1:]
+    reach, widest = len(half_widths) // 2, max(half_widths)
+    padded = F.pad(image, (widest, widest, reach, reach))
+    widened = [padded[..., widest:widest + width]]
+    for more in range(1, widest + 1):
+        left, right = (padded[..., start:start + width] for start in (widest - more, widest + more))
+        widened.append(widened[-1] | left | right)
+    rows = [widened[half][:, row:row + height] for row, half in enumerate(half_widths)]
+    return functools.reduce(torch.logical_or, rows)
 
 def _odd_side(size: int) -> int:
     "Side of the closing square: 5 at 256 pixels, scaled, odd and at least 3."
@@ -93,18 +109,20 @@ def pose_mask(keypoints: Tensor | np.ndarray, size: int) -> Tensor:
     keypoints = torch.as_tensor(keypoints)
     if keypoints.dim() == 2:
         return pose_mask(keypoints[None], size)[0]
-    disc = _disc(pose_radius(size), keypoints.device)
-    margin = len(disc) // 2                        # a disc whose centre lies outside may reach into the image
+    radius, margin = pose_radius(size), int(pose_radius(size))
+    disc = [int(math.sqrt(radius**2 - row**2)) for row in range(-margin, margin + 1)]
+    square = [_odd_side(size) // 2] * _odd_side(size)
+    # a disc whose centre lies outside may reach into the image
     centres, exist = _limb_centres(keypoints, size)
     column, row = (centres.trunc() + margin).long().unbind(-1)
     side = size + 2 * margin
     exist = exist & (column >= 0) & (column < side) & (row >= 0) & (row < side)
-    marks = torch.zeros(len(keypoints), side * side, device=keypoints.device)
-    marks.scatter_add_(1, torch.where(exist, row * side + column, 0), exist.float())
-    skeleton = (F.conv2d(marks.view(-1, 1, side, side), disc[None, None]) > 0.5).float()
-    square = dict(kernel_size=_odd_side(size), stride=1, padding=_odd_side(size) // 2)
-    dilated = F.max_pool2d(skeleton, **square)
-    return -F.max_pool2d(-dilated, **square)
+    marks = torch.zeros(len(keypoints), side * side + 1, dtype=torch.bool, device=keypoints.device)
+    marks.scatter_(1, torch.where(exist, row * side + column, side * side), True)
+    inner = slice(margin, margin + size)
+    skeleton = _dilate(marks[:, :-1].view(-1, side, side), disc)[:, inner, inner]
+    closed = ~_dilate(~_dilate(skeleton, square), square)          # erosion is dilation of what is outside
+    return closed.float()[:, None]
 
 # %% ../nbs/01_pose.ipynb #b36b8f3c
 _MIRRORED = tuple(keypoint(name.replace("left", "L").replace("right", "left").replace("L", "right"))
