@@ -63,12 +63,17 @@ class Ledger(TorchDispatchMode):
         super().__init__()
         self.kept, self.heap = kept, heap
         self.small = self.large = self.heap_size = 0         # bytes; heap_size: the most that `small` has been
-        self.known: set[int] = set()
+        self.known: dict[int, weakref.finalize] = {}         # storages by address
         self.forget()
 
     def forget(self) -> None:
         "Begin a new search for the peak; what is alive stays counted."
         self.most, self.most_parts = 0, {}
+
+    def __exit__(self, *raised) -> None:
+        for end in self.known.values():          # what outlives the ledger is counted no more
+            end.detach()
+        super().__exit__(*raised)
 
     def __torch_dispatch__(self, operation, types, arguments=(), options=None) -> Any:
         result = operation(*arguments, **(options or {}))
@@ -81,13 +86,12 @@ class Ledger(TorchDispatchMode):
     def _note(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
         if storage._cdata not in self.known:
-            self.known.add(storage._cdata)
             self._count(storage.nbytes())
-            gone = weakref.finalize(storage, self._cross_out, storage._cdata, storage.nbytes())
-            gone.atexit = False              # nobody asks any more when the process ends
+            end = weakref.finalize(storage, self._cross_out, storage._cdata, storage.nbytes())
+            self.known[storage._cdata] = end
 
     def _cross_out(self, key: int, size: int) -> None:
-        self.known.remove(key)
+        del self.known[key]
         self._count(-size)
 
     def _count(self, size: int) -> None:
@@ -186,23 +190,23 @@ def training_memory(config: Config, stage: str, device_type: str = "cpu", proces
         if game:
             networks |= {"stage2": Stage2Generator(config), "discriminator": Discriminator(config, game.in_channels)}
     networks = {name: fast_layout(network) for name, network in networks.items()}
+    weights: list[Tensor] = []
+    buffers: list[Tensor] = []              # batch norm's, and a moving average
     optimizers: list[torch.optim.Optimizer] = []
-    averages: list[Tensor] = []
 
     def kept() -> dict[str, int]:
-        weights = [weight for network in networks.values() for weight in network.parameters()]
-        buffers = [buffer for network in networks.values() for buffer in network.buffers()]
         states = [value for optimizer in optimizers for state in optimizer.state.values() for value in state.values()
                   if isinstance(value, Tensor)]
-        return dict(weights=_bytes(weights + buffers + averages),
-                    gradients=_bytes(weight.grad for weight in weights if weight.grad is not None),
-                    optimizer_states=_bytes(states))
+        return dict(weights=_bytes(weights) + _bytes(buffers), optimizer_states=_bytes(states),
+                    gradients=_bytes(weight.grad for weight in weights if weight.grad is not None))
 
     with FakeTensorMode(), Ledger(kept, heap=device_type == "cpu") as ledger:
         for network in networks.values():
             _stand_in(network, engine.dtype)
+            weights += network.parameters()
+            buffers += network.buffers()
         if config.ema_decay:
-            averages += [torch.empty_like(weight) for weight in networks["stage2" if game else "stage1"].parameters()]
+            buffers += [torch.empty_like(weight) for weight in networks["stage2" if game else "stage1"].parameters()]
         step = _game(config, game, networks, engine) if game else _stage1(config, networks["stage1"], engine)
         optimizers += step.optimizers
         for _ in range(2):
@@ -242,7 +246,7 @@ def _batches(config: Config, processes: int, dtype: torch.dtype) -> Iterator[Bat
         shape = config.batch_size // processes, config.size, config.size
         yield Batch(*(torch.empty(shape[0], channels, *shape[1:], dtype=dtype) for channels in (3, 3, 18, 1)))
 
-# %% ../nbs/09c_memory.ipynb #212f31e2
+# %% ../nbs/09c_memory.ipynb #821a81b4
 CLEARLY_TOO_MUCH, CLOSE = 1.25, 0.8        # shares of the free memory
 
 
@@ -300,11 +304,11 @@ def _place(device: torch.device) -> str:
 
 
 def _advice(config: Config, stage: str, device: torch.device, processes: int, free: float) -> str:
-    "What to change: the first of the remedies that fits into 0.8 of what is free."
+    "What to change: the first of the remedies that fits into what is free."
     for changes in _remedies(config, device, processes):
         estimate = training_memory(config.replace(**changes), stage, device.type, processes)
         needed = _together(estimate, device, processes)
-        if needed <= CLOSE * free:
+        if needed <= free:
             words = " and ".join(f"{name}={value}" for name, value in changes.items())
             return f"set {words} (about {_size(needed)}), or a smaller batch_size or width"
     return "free some memory, or choose a smaller size, width and batch_size"
@@ -322,7 +326,7 @@ def _remedies(config: Config, device: torch.device, processes: int) -> Iterator[
         if config.width % divisor == 0:
             yield {**most, "width": config.width // divisor}
 
-# %% ../nbs/09c_memory.ipynb #08b9d2f3
+# %% ../nbs/09c_memory.ipynb #1cf8eb07
 _SIGNS = ("can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 

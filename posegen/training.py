@@ -30,6 +30,7 @@ from .data import PairDataset, Store, hold_out, open_store, to_uint8
 from .engine import Engine, fast_layout
 from .loading import TrainingBatches, make_batch
 from .losses import pose_mask_loss
+from .memory import enough_memory
 from .networks import Discriminator, Stage1Generator, Stage2Generator
 
 if TYPE_CHECKING:                   # watching imports what draws, which training does without
@@ -270,30 +271,31 @@ def train_stage1(config: Config, store: Store | str | Path, out: str | Path, dev
     """
     out, engine = Path(out), Engine(config, device)
     store, batches, held_out = _data(config, store, engine, workers)
-    seed_everything(config.seed)
-    stage1 = engine.prepare(Stage1Generator(config))
-    betas = config.adam_beta1, config.adam_beta2
-    optimizer = torch.optim.Adam(stage1.parameters(), lr=config.stage1_learning_rate, betas=betas)
-    identity = {"data": file_hash(store.path), "source": store.source}
+    with enough_memory(config, "stage1", engine.device, engine.processes):
+        seed_everything(config.seed)
+        stage1 = engine.prepare(Stage1Generator(config))
+        betas = config.adam_beta1, config.adam_beta2
+        optimizer = torch.optim.Adam(stage1.parameters(), lr=config.stage1_learning_rate, betas=betas)
+        identity = {"data": file_hash(store.path), "source": store.source}
 
-    def generate(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        return {"G1": engine.run(network, batch.stage1_input())}
+        def generate(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+            return {"G1": engine.run(network, batch.stage1_input())}
 
-    def step(batches: Iterator[Batch]) -> dict[str, Tensor]:
-        parts, losses = next(batches).split(config.accumulation), []
-        optimizer.zero_grad(set_to_none=True)
-        for part in parts:
-            generated = engine.run(stage1, part.stage1_input())
-            losses.append(pose_mask_loss(generated, part.target, part.mask, config.mask_weight))
-            engine.scale(losses[-1] / len(parts)).backward()
-        engine.update(optimizer)
-        return {"reconstruction_loss": torch.stack(losses).detach().mean()}
+        def step(batches: Iterator[Batch]) -> dict[str, Tensor]:
+            parts, losses = next(batches).split(config.accumulation), []
+            optimizer.zero_grad(set_to_none=True)
+            for part in parts:
+                generated = engine.run(stage1, part.stage1_input())
+                losses.append(pose_mask_loss(generated, part.target, part.mask, config.mask_weight))
+                engine.scale(losses[-1] / len(parts)).backward()
+            engine.update(optimizer)
+            return {"reconstruction_loss": torch.stack(losses).detach().mean()}
 
-    run = TrainingRun(out, config, "stage 1", config.stage1_steps, {"stage1": stage1, "optimizer": optimizer},
-                      batches, identity, engine, "stage1", watchers, *_examinations(config, held_out, engine, generate))
-    run.resume()
-    run.run(step)
-    run.finish()
+        run = TrainingRun(out, config, "stage 1", config.stage1_steps, {"stage1": stage1, "optimizer": optimizer},
+                          batches, identity, engine, "stage1", watchers, *_examinations(config, held_out, engine, generate))
+        run.resume()
+        run.run(step)
+        run.finish()
     return load_generator(out, "stage1", device=engine.device)
 
 def _data(config: Config, store: Store | str | Path, engine: Engine,
@@ -345,25 +347,26 @@ def train_stage2(config: Config, adversary: str, store: Store | str | Path, stag
     out, engine = Path(out), Engine(config, device)
     coarse_generator = load_generator(stage1, "stage1", config, engine.device)
     store, batches, held_out = _data(config, store, engine, workers)
-    seed_everything(config.seed)
-    game = ADVERSARIES[adversary](config)
-    stage2 = engine.prepare(Stage2Generator(config))
-    discriminator = engine.prepare(Discriminator(config, game.in_channels))
-    players = Players(engine.prepare(coarse_generator), stage2, discriminator,
-                      game.optimizer(stage2, config.generator_learning_rate),
-                      game.optimizer(discriminator, config.discriminator_learning_rate), engine)
-    parts = {"stage2": stage2, "discriminator": discriminator, "generator_optimizer": players.generator_optimizer,
-             "discriminator_optimizer": players.discriminator_optimizer}
-    identity = {"data": file_hash(store.path), "adversary": adversary,
-                "stage1": file_hash(Path(stage1)/"stage1.safetensors")}
+    with enough_memory(config, adversary, engine.device, engine.processes):
+        seed_everything(config.seed)
+        game = ADVERSARIES[adversary](config)
+        stage2 = engine.prepare(Stage2Generator(config))
+        discriminator = engine.prepare(Discriminator(config, game.in_channels))
+        players = Players(engine.prepare(coarse_generator), stage2, discriminator,
+                          game.optimizer(stage2, config.generator_learning_rate),
+                          game.optimizer(discriminator, config.discriminator_learning_rate), engine)
+        parts = {"stage2": stage2, "discriminator": discriminator, "generator_optimizer": players.generator_optimizer,
+                 "discriminator_optimizer": players.discriminator_optimizer}
+        identity = {"data": file_hash(store.path), "adversary": adversary,
+                    "stage1": file_hash(Path(stage1)/"stage1.safetensors")}
 
-    def generate(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        coarse = players.coarse(batch)
-        return {"G1": coarse, "G2": coarse + engine.run(network, torch.cat([batch.condition, coarse], 1))}
+        def generate(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+            coarse = players.coarse(batch)
+            return {"G1": coarse, "G2": coarse + engine.run(network, torch.cat([batch.condition, coarse], 1))}
 
-    run = TrainingRun(out, config, f"stage 2 ({adversary})", config.stage2_steps, parts, batches, identity,
-                      engine, "stage2", watchers, *_examinations(config, held_out, engine, generate))
-    run.resume()
-    run.run(lambda batches: game.play(players, batches))
-    run.finish()
+        run = TrainingRun(out, config, f"stage 2 ({adversary})", config.stage2_steps, parts, batches, identity,
+                          engine, "stage2", watchers, *_examinations(config, held_out, engine, generate))
+        run.resume()
+        run.run(lambda batches: game.play(players, batches))
+        run.finish()
     return load_generator(out, "stage2", device=engine.device)
