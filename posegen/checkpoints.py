@@ -28,6 +28,7 @@ NETWORK_FIELDS = {"stage1": (*_SHAPE, "bottleneck"), "stage2": (*_SHAPE, "stage2
 
 def save_weights(module: nn.Module, folder: Path, name: str, config: Config, **facts) -> None:
     "Write `folder`/`name`.safetensors and `folder`/`name`.json (atomically, the weights first)."
+    (folder/f"{name}.json").unlink(missing_ok=True)              # it must never describe other weights
     with atomic_path(folder/f"{name}.safetensors") as temporary:
         save_file({key: value.contiguous() for key, value in module.state_dict().items()}, temporary)
     with atomic_path(folder/f"{name}.json") as temporary:

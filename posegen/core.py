@@ -163,9 +163,11 @@ PRESETS: dict[str, dict[str, Any]] = {
                   learning_rate_schedule="cosine",
                   pair_reconstruction_weight=300.0, triplet_reconstruction_weight=150.0,
                   wgan_triplet_reconstruction_weight=5.0, log_every=25, checkpoint_every=250),
-    "gpu": dict(width=64, batch_size=16, stage1_steps=12_000, stage2_steps=6_000, norm="group",
+    "gpu": dict(width=32, batch_size=16, stage1_steps=16_000, stage2_steps=2_500, norm="group",
                 stage1_learning_rate=2e-4, generator_learning_rate=1e-4, discriminator_learning_rate=1e-4,
-                learning_rate_schedule="cosine", wgan_triplet_reconstruction_weight=5.0),
+                learning_rate_schedule="cosine",
+                pair_reconstruction_weight=300.0, triplet_reconstruction_weight=150.0,
+                wgan_triplet_reconstruction_weight=5.0),
     "paper": dict(),
 }
 

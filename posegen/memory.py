@@ -178,7 +178,7 @@ def _stand_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
 def training_memory(config: Config, stage: str, device_type: str = "cpu", processes: int = 1) -> MemoryEstimate:
     """What a training step needs at its peak in one of `processes`, on a "cpu" or a "cuda" device.
 
-    `stage` is "stage1" or an adversary's name. Two steps are rehearsed, because the first still lacks the
+    `stage` is "stage1" or an adversary's name. The step is one of those after the first, which still lacks the
     optimisers' states. Raises `UserError` for an unknown stage.
     """
     if stage != "stage1" and stage not in ADVERSARIES:
@@ -209,9 +209,10 @@ def training_memory(config: Config, stage: str, device_type: str = "cpu", proces
             buffers += [torch.empty_like(weight) for weight in networks["stage2" if game else "stage1"].parameters()]
         step = _game(config, game, networks, engine) if game else _stage1(config, networks["stage1"], engine)
         optimizers += step.optimizers
-        for _ in range(2):
-            ledger.forget()
-            step.play(_batches(config, processes, engine.dtype))
+        for optimizer in optimizers:
+            _have_stepped(optimizer, engine)
+        ledger.forget()
+        step.play(_batches(config, processes, engine.dtype))
     return MemoryEstimate(**ledger.most_parts)
 
 
@@ -219,6 +220,14 @@ def training_memory(config: Config, stage: str, device_type: str = "cpu", proces
 class _Step:
     play: Callable[[Iterator[Batch]], Any]
     optimizers: list[torch.optim.Optimizer]
+
+
+def _have_stepped(optimizer: torch.optim.Optimizer, engine: Engine) -> None:
+    "Gradients and states as an earlier step leaves them."
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            weight.grad = torch.zeros_like(weight)
+    engine.update(optimizer)
 
 
 def _stage1(config: Config, stage1: nn.Module, engine: Engine) -> _Step:

@@ -74,6 +74,18 @@ class TrainingRun:
         "The generator that is kept: the moving average if there is one, else the one in training."
         return self.average.module if self.average else self.parts[self.kind]
 
+    def is_finished(self) -> bool:
+        "Whether the folder holds the weights of this very run: somebody stopped what came after it."
+        try:
+            known = json.loads((self.folder/f"{self.kind}.json").read_text())
+        except (OSError, ValueError):
+            return False
+        wanted = {"kind": self.kind, "config": self.config.to_dict(), "steps": self.steps, **self.identity}
+        finished = not self.checkpoint.exists() and all(known.get(name) == value for name, value in wanted.items())
+        if finished and self.engine.writes:
+            print(f"{self.label}: {self.folder} holds the weights of this very training already", flush=True)
+        return finished
+
     def resume(self) -> None:
         "Take up the newest checkpoint in the folder, if there is one."
         state = load_checkpoint(self.checkpoint)
@@ -293,9 +305,10 @@ def train_stage1(config: Config, store: Store | str | Path, out: str | Path, dev
 
         run = TrainingRun(out, config, "stage 1", config.stage1_steps, {"stage1": stage1, "optimizer": optimizer},
                           batches, identity, engine, "stage1", watchers, *_examinations(config, held_out, engine, generate))
-        run.resume()
-        run.run(step)
-        run.finish()
+        if not run.is_finished():
+            run.resume()
+            run.run(step)
+            run.finish()
     return load_generator(out, "stage1", device=engine.device)
 
 def _data(config: Config, store: Store | str | Path, engine: Engine,
@@ -333,7 +346,7 @@ def _examinations(config: Config, pairs: PairDataset, engine: Engine,
 
     return validate, sample
 
-# %% ../nbs/09_training.ipynb #a2ef7e25
+# %% ../nbs/09_training.ipynb #58679f0d
 def train_stage2(config: Config, adversary: str, store: Store | str | Path, stage1: str | Path, out: str | Path,
                  device: torch.device | None = None, workers: int | None = None,
                  watchers: "Sequence[Watcher]" = ()) -> nn.Module:
@@ -366,7 +379,8 @@ def train_stage2(config: Config, adversary: str, store: Store | str | Path, stag
 
         run = TrainingRun(out, config, f"stage 2 ({adversary})", config.stage2_steps, parts, batches, identity,
                           engine, "stage2", watchers, *_examinations(config, held_out, engine, generate))
-        run.resume()
-        run.run(lambda batches: game.play(players, batches))
-        run.finish()
+        if not run.is_finished():
+            run.resume()
+            run.run(lambda batches: game.play(players, batches))
+            run.finish()
     return load_generator(out, "stage2", device=engine.device)
