@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from . import losses
 from .core import Config
-from .engine import Engine
+from .engine import Engine, adam
 from .losses import pose_mask_loss
 
 # %% ../nbs/08_adversaries.ipynb #76e14780
@@ -82,8 +82,7 @@ class PairAdversary:
 
     def optimizer(self, module: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
         "Adam, as for all parts of PG2 (report section 5.1, R17)."
-        betas = self.config.adam_beta1, self.config.adam_beta2
-        return torch.optim.Adam(module.parameters(), lr=learning_rate, betas=betas)
+        return adam(module, learning_rate, self.config)
 
     def logits(self, discriminator: Judge, batch: Batch, generated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         "Logits of the generated images (N,), of all negatives, and of the positives, from one concatenated pass."

@@ -4,7 +4,8 @@
 __all__ = ['CLEARLY_TOO_MUCH', 'CLOSE', 'MemoryEstimate', 'Ledger', 'training_memory', 'free_memory', 'check_memory',
            'is_out_of_memory', 'explain_out_of_memory', 'enough_memory']
 
-# %% ../nbs/09c_memory.ipynb #a901accb
+# %% ../nbs/09c_memory.ipynb #8124f298
+import bisect
 import functools
 import math
 import weakref
@@ -250,10 +251,16 @@ def _game(config: Config, game: Any, networks: dict[str, nn.Module], engine: Eng
     return _Step(lambda batches: game.play(players, batches), optimizers)
 
 
+class _Rehearsed(Batch):
+    "A batch of which the first two parts stand for all: the others take the memory that the second does."
+    def split(self, parts: int) -> list[Batch]:
+        return super().split(parts)[:2]
+
+
 def _batches(config: Config, processes: int, dtype: torch.dtype) -> Iterator[Batch]:
+    share, side = config.batch_size // processes, config.size
     while True:
-        shape = config.batch_size // processes, config.size, config.size
-        yield Batch(*(torch.empty(shape[0], channels, *shape[1:], dtype=dtype) for channels in (3, 3, 18, 1)))
+        yield _Rehearsed(*(torch.empty(share, channels, side, side, dtype=dtype) for channels in (3, 3, 18, 1)))
 
 # %% ../nbs/09c_memory.ipynb #821a81b4
 CLEARLY_TOO_MUCH, CLOSE = 1.25, 0.8        # shares of the free memory
@@ -313,27 +320,27 @@ def _place(device: torch.device) -> str:
 
 
 def _advice(config: Config, stage: str, device: torch.device, processes: int, free: float) -> str:
-    "What to change: the first of the remedies that fits into what is free."
-    for changes in _remedies(config, device, processes):
-        estimate = training_memory(config.replace(**changes), stage, device.type, processes)
-        needed = _together(estimate, device, processes)
-        if needed <= free:
+    "What to change: the mildest remedy that fits into what is free."
+    def needed(changes: dict[str, Any]) -> int:
+        return _together(training_memory(config.replace(**changes), stage, device.type, processes), device, processes)
+
+    share = config.batch_size // processes
+    parts = [n for n in range(config.accumulation + 1, share + 1) if share % n == 0]
+    enough = bisect.bisect_left(parts, True, key=lambda n: needed({"accumulation": n}) <= free)
+    remedies = [{"accumulation": n} for n in parts[enough:enough + 1]] + _stronger_remedies(config, device, parts[-1:])
+    for changes in remedies:
+        if needed(changes) <= free:
             words = " and ".join(f"{name}={value}" for name, value in changes.items())
-            return f"set {words} (about {_size(needed)}), or a smaller batch_size or width"
+            return f"set {words} (about {_size(needed(changes))}), or a smaller batch_size or width"
     return "free some memory, or choose a smaller size, width and batch_size"
 
 
-def _remedies(config: Config, device: torch.device, processes: int) -> Iterator[dict[str, Any]]:
-    "Changes of the configuration that save memory, the mildest first."
-    share = config.batch_size // processes
-    parts = [n for n in range(config.accumulation + 1, share + 1) if share % n == 0]
-    yield from ({"accumulation": n} for n in parts)
-    most = {"accumulation": share} if parts else {}
-    if device.type == "cuda" and _precision(config, "cuda") in ("float32", "float64"):
-        yield {**most, "precision": "bfloat16"}
-    for divisor in (2, 4, 8):
-        if config.width % divisor == 0:
-            yield {**most, "width": config.width // divisor}
+def _stronger_remedies(config: Config, device: torch.device, most_parts: list[int]) -> list[dict[str, Any]]:
+    "In as many parts as possible, with fewer bits or narrower networks."
+    most = {"accumulation": n for n in most_parts}
+    bits = device.type == "cuda" and _precision(config, "cuda") in ("float32", "float64")
+    widths = [config.width // divisor for divisor in (2, 4, 8) if config.width % divisor == 0]
+    return [{**most, "precision": "bfloat16"}] * bits + [{**most, "width": width} for width in widths]
 
 # %% ../nbs/09c_memory.ipynb #1cf8eb07
 _SIGNS = ("can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")

@@ -27,7 +27,7 @@ from .checkpoints import (NETWORK_FIELDS, load_checkpoint, load_generator, rando
 from .core import (Config, ProcessLost, Progress, Terminated, UserError, atomic_path, file_hash, nearest_name,
                           seed_everything)
 from .data import PairDataset, Store, hold_out, open_store, to_uint8
-from .engine import Engine, fast_layout
+from .engine import Engine, adam, fast_layout
 from .loading import TrainingBatches, make_batch
 from .losses import pose_mask_loss
 from .memory import enough_memory
@@ -286,8 +286,7 @@ def train_stage1(config: Config, store: Store | str | Path, out: str | Path, dev
     with enough_memory(config, "stage1", engine.device, engine.processes):
         seed_everything(config.seed)
         stage1 = engine.prepare(Stage1Generator(config))
-        betas = config.adam_beta1, config.adam_beta2
-        optimizer = torch.optim.Adam(stage1.parameters(), lr=config.stage1_learning_rate, betas=betas)
+        optimizer = adam(stage1, config.stage1_learning_rate, config)
         identity = {"data": file_hash(store.path), "source": store.source}
 
         def generate(network: nn.Module, batch: Batch) -> dict[str, Tensor]:

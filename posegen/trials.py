@@ -22,6 +22,7 @@ from .adversaries import ADVERSARIES, Batch, Players, TripletAdversary, clip_wei
 from .claims import HeldOut
 from .core import Config, UserError, atomic_path, best_device, file_hash, progress, seed_everything
 from .data import PairDataset, Store, to_uint8
+from .engine import adam
 from .losses import pose_mask_loss
 from .networks import Discriminator, Stage1Generator, Stage2Generator
 from .pose import crop_class
@@ -190,8 +191,7 @@ def train_together(config: Config, adversary: str, store: Store, out: str | Path
     game = ADVERSARIES[adversary](config)
     stage1, stage2, discriminator = (fast_layout(network).to(device) for network in (
         Stage1Generator(config), Stage2Generator(config), Discriminator(config, game.in_channels)))
-    betas = config.adam_beta1, config.adam_beta2
-    optimizer = torch.optim.Adam(stage1.parameters(), lr=config.stage1_learning_rate, betas=betas)
+    optimizer = adam(stage1, config.stage1_learning_rate, config)
     players = Players(stage1, stage2, discriminator, game.optimizer(stage2, config.generator_learning_rate),
                       game.optimizer(discriminator, config.discriminator_learning_rate))
     parts = {"stage1": stage1, "stage2": stage2, "discriminator": discriminator,
