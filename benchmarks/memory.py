@@ -1,11 +1,11 @@
 """Memory of a training step: what posegen.memory expects against what a process really took.
 
-    python benchmarks/memory.py                        # the report's size, every stage: about 5 minutes on 2 cores
+    python benchmarks/memory.py                # the report's size, every stage: some ten minutes on 2 cores
     python benchmarks/memory.py --preset quick --stages stage1 triplet --set accumulation=2
 
-Each stage runs two steps on random images in a process of its own on the CPU (Linux), with the code that trains.
-Measured is the most memory that the process held, less what it held before the networks were built; a step of the
-`test` preset comes first, so that the libraries are loaded by then."""
+Each stage runs two steps on random images in a process of its own on the CPU (Linux), with the code that
+trains. Measured is the most memory that the process held, less what it held before the networks were built; a
+step of the `test` preset comes first, so that the libraries are loaded by then."""
 import argparse
 import json
 import subprocess
@@ -34,8 +34,8 @@ def random_batches(config: Config) -> Iterator[Batch]:
     while True:
         keypoints = torch.rand(config.batch_size, 18, 3) * config.size
         images = [torch.randint(0, 256, shape, dtype=torch.uint8).permute(0, 3, 1, 2) for _ in range(2)]
-        yield make_batch({"condition": images[0], "target": images[1], "target_keypoints": keypoints}, config.size,
-                         torch.device("cpu"))
+        raw = {"condition": images[0], "target": images[1], "target_keypoints": keypoints}
+        yield make_batch(raw, config.size, torch.device("cpu"))
 
 
 def trainer(config: Config, stage: str) -> Callable[[Iterator[Batch]], object]:
@@ -94,7 +94,7 @@ def value(text: str) -> int | float | str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="paper")
-    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of the configuration")
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields to change")
     parser.add_argument("--stages", nargs="*", default=STAGES, choices=STAGES)
     parser.add_argument("--measure", choices=STAGES, help=argparse.SUPPRESS)       # in the process of its own
     arguments = parser.parse_args()
@@ -103,8 +103,8 @@ def main() -> None:
     if arguments.measure:
         print(json.dumps(measure(config, arguments.measure)))
         return
-    print(f"{arguments.preset} {changes or ''}: {config.size} px, width {config.width}, batch {config.batch_size} "
-          f"in {config.accumulation} part(s)", flush=True)
+    print(f"{arguments.preset} {changes or ''}: {config.size} px, width {config.width}, batch "
+          f"{config.batch_size} in {config.accumulation} part(s)", flush=True)
     for stage in arguments.stages:
         estimate = training_memory(config, stage)
         child = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--measure", stage],
