@@ -22,10 +22,10 @@ setup:
 reproduce: setup
 	@posegen reproduce $(ARGS)
 
-# Two notebooks at a time with one thread each. pytest comes last: its closing line is the result.
+# Two notebooks, then two files of tests at a time, with one thread each. pytest comes last: its closing line is the result.
 test: setup
 	OMP_NUM_THREADS=1 nbdev_test --n_workers 2
-	python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lab: setup
 	jupyter lab nbs $(ARGS)

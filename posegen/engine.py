@@ -77,6 +77,8 @@ class Engine:
         self.device = torch.device(device or (self.state.device if self.processes > 1 else best_device()))
         if on_cpu:
             keep_freed_memory()
+        else:
+            torch.backends.cudnn.benchmark = True      # shapes never change: let it try which algorithm is fastest
         self.precision = choose_precision(config.precision, self.device)
         self.dtype = torch.float64 if self.precision == "float64" else torch.float32     # of weights and losses
         self.compiles = choose_compile(config.compile, self.device)

@@ -18,7 +18,7 @@ import psutil
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
@@ -53,17 +53,18 @@ class MemoryEstimate:
 # %% ../nbs/09c_memory.ipynb #b33fe7dd
 _HEAP_BLOCK = 32 * 2**20        # glibc's M_MMAP_THRESHOLD_MAX: larger blocks go back to the system at once
 _HEAP_GAPS = 1.25               # what smaller blocks take with the gaps between them, measured
-_CONVOLUTIONS = {torch.ops.aten.convolution.default: (0, 1, 1),            # input, weight, copies of the weight
-                 torch.ops.aten.convolution_backward.default: (1, 2, 2)}
+_CONVOLUTIONS = {            # number of tensors before the weight, and copies of the weight that are made
+    torch.ops.aten.convolution.default: (1, 1),
+    torch.ops.aten.convolution_backward.default: (2, 2)}
 
 
 class Ledger(TorchDispatchMode):
-    "Counts the bytes of all storages alive while it is on; `most` is the largest sum, with what `kept` said then."
+    "Counts the bytes of storages alive while it is on; `most` is the largest sum, `most_parts` its parts."
 
     def __init__(self, kept: Callable[[], dict[str, int]], heap: bool):
         super().__init__()
         self.kept, self.heap = kept, heap
-        self.small = self.large = self.heap_size = 0         # bytes; heap_size: the most that `small` has been
+        self.small = self.large = self.heap_size = 0         # bytes; heap_size: the most that small has been
         self.known: dict[int, weakref.finalize] = {}         # storages by address
         self.forget()
 
@@ -114,7 +115,7 @@ class Ledger(TorchDispatchMode):
     def _workspace(self, operation, arguments) -> int:
         if operation not in _CONVOLUTIONS:
             return 0
-        first, place, copies = _CONVOLUTIONS[operation]
+        place, copies = _CONVOLUTIONS[operation]
         images = [argument for argument in arguments[:place] if isinstance(argument, Tensor)]
         reordered = [image for image in images if not image.is_contiguous(memory_format=torch.channels_last)]
         return copies * _bytes([arguments[place]]) + _bytes(reordered)
@@ -134,7 +135,8 @@ class _GpuCasts(TorchFunctionMode):
 
 class _Rehearsal(Engine):
     "An engine that computes on stand-ins, in one process, as it would on `device_type` among `processes`."
-    def __init__(self, config: Config, device_type: str, processes: int):     # not super(): that begins a process group
+    def __init__(self, config: Config, device_type: str, processes: int):
+        # not super().__init__(): that would begin a group of processes
         self.shared, self.processes, self.device = processes > 1, 1, torch.device("cpu")
         self.on_gpu = device_type == "cuda"
         self.precision = _precision(config, device_type)
@@ -152,7 +154,7 @@ class _Rehearsal(Engine):
         super().update(optimizer)
 
     def _average(self, gradients: list[Tensor]) -> None:
-        if self.shared:                     # all gradients in one tensor, and what the other processes make of it
+        if self.shared:                     # all gradients in one tensor, and their mean over the processes
             torch.cat([gradient.flatten() for gradient in gradients]).clone()
 
 
@@ -163,41 +165,44 @@ def _precision(config: Config, device_type: str) -> str:
 
 
 def _stand_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    "Give a network on the meta device weights that say that they are on the CPU. To be called in a FakeTensorMode."
+    "Give a network on the meta device weights that say they are on the CPU (only within a FakeTensorMode)."
     for module in network.modules():
         for name, old in module._parameters.items():
             if old is not None:
                 new = torch.empty_strided(old.shape, old.stride(), dtype=dtype)
                 module._parameters[name] = nn.Parameter(new)
         for name, old in module._buffers.items():
-            new = torch.empty_strided(old.shape, old.stride(), dtype=dtype if old.is_floating_point() else old.dtype)
-            module._buffers[name] = new
+            number = dtype if old.is_floating_point() else old.dtype
+            module._buffers[name] = torch.empty_strided(old.shape, old.stride(), dtype=number)
     return network
 
 # %% ../nbs/09c_memory.ipynb #ec7a3afe
 @functools.lru_cache
-def training_memory(config: Config, stage: str, device_type: str = "cpu", processes: int = 1) -> MemoryEstimate:
+def training_memory(config: Config, stage: str, device_type: str = "cpu",
+                    processes: int = 1) -> MemoryEstimate:
     """What a training step needs at its peak in one of `processes`, on a "cpu" or a "cuda" device.
 
-    `stage` is "stage1" or an adversary's name. The step is one of those after the first, which still lacks the
-    optimisers' states. Raises `UserError` for an unknown stage.
+    `stage` is "stage1" or an adversary's name. The step is one of those after the first, which still lacks
+    the optimisers' states. Raises `UserError` for an unknown stage.
     """
     if stage != "stage1" and stage not in ADVERSARIES:
         raise UserError(f'There is no stage "{stage}"; {nearest_name(stage, ["stage1", *ADVERSARIES])}')
     engine = _Rehearsal(config, device_type, processes)
     game = None if stage == "stage1" else ADVERSARIES[stage](config)
+    learning = "stage2" if game else "stage1"
     with torch.device("meta"):
         networks = {"stage1": Stage1Generator(config)}
         if game:
-            networks |= {"stage2": Stage2Generator(config), "discriminator": Discriminator(config, game.in_channels)}
+            networks["stage2"] = Stage2Generator(config)
+            networks["discriminator"] = Discriminator(config, game.in_channels)
     networks = {name: fast_layout(network) for name, network in networks.items()}
     weights: list[Tensor] = []
     buffers: list[Tensor] = []              # batch norm's, and a moving average
     optimizers: list[torch.optim.Optimizer] = []
 
     def kept() -> dict[str, int]:
-        states = [value for optimizer in optimizers for state in optimizer.state.values() for value in state.values()
-                  if isinstance(value, Tensor)]
+        states = [value for optimizer in optimizers for state in optimizer.state.values()
+                  for value in state.values() if isinstance(value, Tensor)]
         return dict(weights=_bytes(weights) + _bytes(buffers), optimizer_states=_bytes(states),
                     gradients=_bytes(weight.grad for weight in weights if weight.grad is not None))
 
@@ -207,7 +212,7 @@ def training_memory(config: Config, stage: str, device_type: str = "cpu", proces
             weights += network.parameters()
             buffers += network.buffers()
         if config.ema_decay:
-            buffers += [torch.empty_like(weight) for weight in networks["stage2" if game else "stage1"].parameters()]
+            buffers += [torch.empty_like(weight) for weight in networks[learning].parameters()]
         step = _game(config, game, networks, engine) if game else _stage1(config, networks["stage1"], engine)
         optimizers += step.optimizers
         for optimizer in optimizers:
@@ -247,7 +252,8 @@ def _stage1(config: Config, stage1: nn.Module, engine: Engine) -> _Step:
 def _game(config: Config, game: Any, networks: dict[str, nn.Module], engine: Engine) -> _Step:
     networks["stage1"].eval().requires_grad_(False)
     optimizers = [game.optimizer(networks[name], 1e-4) for name in ("stage2", "discriminator")]
-    players = Players(**networks, generator_optimizer=optimizers[0], discriminator_optimizer=optimizers[1], engine=engine)
+    players = Players(**networks, generator_optimizer=optimizers[0], discriminator_optimizer=optimizers[1],
+                      engine=engine)
     return _Step(lambda batches: game.play(players, batches), optimizers)
 
 
@@ -260,7 +266,8 @@ class _Rehearsed(Batch):
 def _batches(config: Config, processes: int, dtype: torch.dtype) -> Iterator[Batch]:
     share, side = config.batch_size // processes, config.size
     while True:
-        yield _Rehearsed(*(torch.empty(share, channels, side, side, dtype=dtype) for channels in (3, 3, 18, 1)))
+        yield _Rehearsed(*(torch.empty(share, channels, side, side, dtype=dtype)
+                           for channels in (3, 3, 18, 1)))
 
 # %% ../nbs/09c_memory.ipynb #821a81b4
 CLEARLY_TOO_MUCH, CLOSE = 1.25, 0.8        # shares of the free memory
@@ -275,7 +282,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def _free_in_container(group: Path = Path("/sys/fs/cgroup")) -> float:
-    "What the limit of a container leaves; files that the system keeps in memory count as free. Infinite without one."
+    "What a container's limit leaves, files that the system keeps in memory counted as free; else infinite."
     try:
         limit, used = ((group/name).read_text().strip() for name in ("memory.max", "memory.current"))
         lines = (group/"memory.stat").read_text().splitlines()
@@ -285,11 +292,12 @@ def _free_in_container(group: Path = Path("/sys/fs/cgroup")) -> float:
     return max(int(limit) - int(used) + cached, 0) if limit.isdigit() else math.inf
 
 
-def check_memory(config: Config, stage: str, device: torch.device | None = None, processes: int = 1) -> MemoryEstimate:
+def check_memory(config: Config, stage: str, device: torch.device | None = None,
+                 processes: int = 1) -> MemoryEstimate:
     """Compare what a training step needs with what is free; to be called before the networks are built.
 
-    `processes` share the machine's memory on a CPU, and have a GPU each otherwise. Raises `UserError` where there is
-    clearly too little, prints a warning where it is close. Returns the estimate.
+    `processes` share the machine's memory on a CPU, and have a GPU each otherwise. Raises `UserError` where
+    there is clearly too little, prints a warning where it is close. Returns the estimate of one process.
     """
     device = device or best_device()
     estimate, free = training_memory(config, stage, device.type, processes), free_memory(device)
@@ -299,7 +307,8 @@ def check_memory(config: Config, stage: str, device: torch.device | None = None,
     if needed > CLEARLY_TOO_MUCH * free:
         raise UserError(f"{found}: {_advice(config, stage, device, processes, free)}.")
     if needed > CLOSE * free:
-        print(f"warning: {found}; should that not be enough, {_advice(config, stage, device, processes, free)}.")
+        advice = _advice(config, stage, device, processes, CLOSE * free)
+        print(f"warning: {found}; should that not be enough, {advice}.")
     return estimate
 
 
@@ -322,13 +331,14 @@ def _place(device: torch.device) -> str:
 def _advice(config: Config, stage: str, device: torch.device, processes: int, free: float) -> str:
     "What to change: the mildest remedy that fits into what is free."
     def needed(changes: dict[str, Any]) -> int:
-        return _together(training_memory(config.replace(**changes), stage, device.type, processes), device, processes)
+        estimate = training_memory(config.replace(**changes), stage, device.type, processes)
+        return _together(estimate, device, processes)
 
     share = config.batch_size // processes
     parts = [n for n in range(config.accumulation + 1, share + 1) if share % n == 0]
     enough = bisect.bisect_left(parts, True, key=lambda n: needed({"accumulation": n}) <= free)
-    remedies = [{"accumulation": n} for n in parts[enough:enough + 1]] + _stronger_remedies(config, device, parts[-1:])
-    for changes in remedies:
+    remedies = [{"accumulation": n} for n in parts[enough:enough + 1]]
+    for changes in remedies + _stronger_remedies(config, device, parts[-1:]):
         if needed(changes) <= free:
             words = " and ".join(f"{name}={value}" for name, value in changes.items())
             return f"set {words} (about {_size(needed(changes))}), or a smaller batch_size or width"
@@ -343,7 +353,8 @@ def _stronger_remedies(config: Config, device: torch.device, most_parts: list[in
     return [{**most, "precision": "bfloat16"}] * bits + [{**most, "width": width} for width in widths]
 
 # %% ../nbs/09c_memory.ipynb #1cf8eb07
-_SIGNS = ("can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+_SIGNS = ("can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED",
+          "CUDA error: out of memory")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -356,19 +367,28 @@ def explain_out_of_memory(config: Config, stage: str, device: torch.device, proc
     "The sentence for a run that ran out of memory: what a step should need, what there was, what to change."
     needed = _together(training_memory(config, stage, device.type, processes), device, processes)
     advice = _advice(config, stage, device, processes, 0.9 * needed)       # more than that was not to be had
-    return UserError(f"There was too little memory {_place(device)} for {_label(stage)}, whose steps need about "
-                     f"{_size(needed)}: end other programs that use it, or {advice}; a run goes on from its "
-                     "last checkpoint only with an unchanged configuration.")
+    return UserError(f"There was too little memory {_place(device)} for {_label(stage)}, whose steps need "
+                     f"about {_size(needed)}: end other programs that use it, or {advice}; a run goes on "
+                     "from its last checkpoint only with an unchanged configuration.")
+
+
+_NEEDS_VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 
 
 @contextmanager
-def enough_memory(config: Config, stage: str, device: torch.device | None = None, processes: int = 1) -> Iterator[None]:
+def enough_memory(config: Config, stage: str, device: torch.device | None = None,
+                  processes: int = 1) -> Iterator[None]:
     "Around a training run: `check_memory` before, and a `UserError` in place of an error about memory."
     device = device or best_device()
-    check_memory(config, stage, device, processes)
+    try:
+        estimate = check_memory(config, stage, device, processes)
+    except _NEEDS_VALUES:               # an adversary that looks at numbers may do so, and trains without an estimate
+        estimate = None
+        print(f"The steps of {_label(stage)} ask for the values of tensors and cannot be rehearsed: there is no "
+              "estimate of the memory that they need.")
     try:
         yield
     except Exception as error:
-        if not is_out_of_memory(error):
+        if estimate is None or not is_out_of_memory(error):
             raise
         raise explain_out_of_memory(config, stage, device, processes) from error

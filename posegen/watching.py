@@ -40,7 +40,7 @@ class Watcher(Protocol):
 # %% ../nbs/09d_watching.ipynb #cf0779e2
 _WIDTH, _COLUMNS = 9.6, 4                                  # inches; curve panels in a row, at most
 _PANEL_HEIGHT, _LEFT, _ABOVE, _BELOW = 1.5, 0.5, 0.27, 0.4     # inches: a panel, and the room around it
-_PICTURE, _GAP, _EXAMPLES = 1.0, 0.04, 8                   # inches, inches, examples at most
+_PICTURE, _GAP, _EXAMPLES = 1.0, 0.04, 8                   # inches (about), inches, examples at most
 _CURVE_COLOURS = ("#0072B2", "#D55E00")                    # as in posegen.plots
 _NOT_CURVES = ("step", "seconds")
 _JOINS = {"validation_error": "reconstruction_loss"}       # the same measure, of people kept aside
@@ -55,22 +55,23 @@ def watching_figure(label: str, history: list[dict[str, float]], images: Mapping
     columns = min(max(len(panels), 1), _COLUMNS)
     rows = -(-len(panels) // columns)
     curves_height = 0.2 + rows * (_ABOVE + _PANEL_HEIGHT + _BELOW)
-    blocks = _block_places(images)
-    pictures_height = (max(y for _, y in blocks) + _PICTURE + 0.3) if blocks else 0
+    side, blocks = _picture_places(images)
+    pictures_height = (max(y for _, y in blocks) + side + 0.3) if blocks else 0
     height = curves_height + pictures_height
     with matplotlib.rc_context(STYLE):
         figure = Figure((_WIDTH, height))
         figure.text(0.1 / _WIDTH, 1 - 0.06 / height, label, va="top", fontsize=SMALL, color=PALE)
         for number, curves in enumerate(panels):
             room = (_WIDTH - 0.1) / columns
-            x, y = number % columns * room + _LEFT, height - 0.2 - (number // columns + 1) * (curves_height - 0.2) / rows
+            x = number % columns * room + _LEFT
+            y = height - 0.2 - (number // columns + 1) * (curves_height - 0.2) / rows
             size = (room - _LEFT - 0.05) / _WIDTH, _PANEL_HEIGHT / height
             axes = figure.add_axes((x / _WIDTH, (y + _BELOW) / height, *size))
             _draw_curves(axes, {name: _curve(history, name) for name in curves})
         for example, (left, top) in enumerate(blocks):
             for place, (name, pictures) in enumerate(images.items()):
-                x, y = left + place * (_PICTURE + _GAP), pictures_height - 0.25 - top - _PICTURE
-                axes = figure.add_axes((x / _WIDTH, y / height, _PICTURE / _WIDTH, _PICTURE / height))
+                x, y = left + place * (side + _GAP), pictures_height - 0.25 - top - side
+                axes = figure.add_axes((x / _WIDTH, y / height, side / _WIDTH, side / height))
                 axes.imshow(pictures[example])
                 axes.set_axis_off()
                 if top == 0:
@@ -82,15 +83,18 @@ def _panels(history: list[dict[str, float]]) -> list[list[str]]:
     "The logged names, those together that share a panel."
     names = list(dict.fromkeys(name for row in history for name in row if name not in _NOT_CURVES))
     joining = {name: _JOINS[name] for name in names if _JOINS.get(name) in names}
-    return [[name, *(other for other in joining if joining[other] == name)] for name in names if name not in joining]
+    return [[name, *(other for other in joining if joining[other] == name)]
+            for name in names if name not in joining]
 
 
-def _block_places(images: Mapping[str, np.ndarray]) -> list[tuple[float, float]]:
-    "Left and top of each example's block of pictures, inches."
+def _picture_places(images: Mapping[str, np.ndarray]) -> tuple[float, list[tuple[float, float]]]:
+    "Side of a picture, and left and top of each example's block of pictures, inches; blocks fill the width."
     examples = min((len(pictures) for pictures in images.values()), default=0)
-    block = len(images) * (_PICTURE + _GAP) + 0.15
-    across = max(int((_WIDTH - 0.1) / block), 1) if images else 1
-    return [(0.1 + i % across * block, i // across * (_PICTURE + _GAP)) for i in range(min(examples, _EXAMPLES))]
+    number, room, between = max(len(images), 1), _WIDTH - 0.1, 0.15
+    across = max(round(room / (number * (_PICTURE + _GAP) + between)), 1)
+    side = (room / across - between) / number - _GAP
+    return side, [(0.1 + i % across * room / across, i // across * (side + _GAP))
+                  for i in range(min(examples, _EXAMPLES))]
 
 
 def _curve(history: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -102,8 +106,8 @@ def _curve(history: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.n
 def _draw_curves(axes: Axes, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
     for colour, (name, (steps, values)) in zip(_CURVE_COLOURS, curves.items()):
         axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.35)
-        axes.plot(steps, running_mean(values, max(1, len(values) // 12)), color=colour, label=name.split("_")[0],
-                  marker="o" if len(steps) < 3 else None, markersize=3)
+        axes.plot(steps, running_mean(values, max(1, len(values) // 12)), color=colour,
+                  label=name.split("_")[0], marker="o" if len(steps) < 3 else None, markersize=3)
     together = np.concatenate([values for _, values in curves.values()])
     if together.min() > 0 and together.max() > 30 * together.min():
         axes.set_yscale("log")
@@ -116,10 +120,10 @@ def _draw_curves(axes: Axes, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 # %% ../nbs/09d_watching.ipynb #cc25dc73
 class LivePlot:
-    "A watcher that keeps one picture in the notebook up to date: curves of everything logged, and the latest samples."
+    "A watcher that keeps one picture in the notebook up to date: curves of all logs, and the latest samples."
 
     least_seconds = 5.0              # between two drawings
-    least_times = 50                 # ... and this many times what the last one took
+    least_times = 100                # ... and this many times what the last one took
 
     def __init__(self, label: str):
         self.label = label
@@ -138,7 +142,7 @@ class LivePlot:
         self._changed()
 
     def sampled(self, step: int, images: dict[str, np.ndarray]) -> None:
-        self.images = {f"{name}": pictures[:_EXAMPLES].copy() for name, pictures in images.items()}
+        self.images = {name: pictures[:_EXAMPLES].copy() for name, pictures in images.items()}
         self._changed()
 
     def close(self) -> None:
@@ -155,7 +159,9 @@ class LivePlot:
         if _in_notebook():
             self._show(self.picture())
         took = time.monotonic() - began
-        self.drawings, self.drawing_seconds, self._stale = self.drawings + 1, self.drawing_seconds + took, False
+        self.drawings += 1
+        self.drawing_seconds += took
+        self._stale = False
         self._next = time.monotonic() + max(self.least_seconds, self.least_times * took)
 
     def picture(self) -> bytes:
@@ -190,7 +196,7 @@ class TensorBoardLog:
             raise UserError("Logs for TensorBoard need the package tensorboard, which is not installed: "
                             "pip install 'posegen[tensorboard]'.") from None
         self._open = SummaryWriter
-        self._writer: SummaryWriter | None = None
+        self._writer: Any = None
 
     def resumed(self, history: list[dict[str, float]]) -> None:
         known = any(self.folder.glob("events.out.tfevents.*"))
