@@ -5,13 +5,14 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 
-.PHONY: help setup reproduce test lab gpu clean
+.PHONY: help setup reproduce test lab docs gpu clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make reproduce   data, training, evaluation, every table and figure into figures/ (about ten minutes on a laptop)'
 	@echo 'make test        every notebook and the whole program'
 	@echo 'make lab         JupyterLab on the notebooks'
+	@echo 'make docs        a site of all chapters, results and the API: build/docs/site/index.html'
 	@echo 'make gpu         everything that wants a GPU: preset gpu, weights, rehearsal of paper, benchmarks'
 	@echo 'make setup       only the environment: .venv with everything installed'
 	@echo 'make clean       removes the environment and what tests and builds left behind; keeps runs/, data/ and figures/'
@@ -29,6 +30,10 @@ test: setup
 
 lab: setup
 	jupyter lab nbs $(ARGS)
+
+docs: setup
+	@python -m pip --disable-pip-version-check --no-input --quiet install -r docs/requirements.txt -c constraints.txt
+	@python scripts/build_docs.py $(ARGS)
 
 # On a machine with an NVIDIA GPU. It can be cut off at any moment and called again. Some parts: make gpu ARGS="report weights"
 gpu:

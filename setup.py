@@ -23,7 +23,7 @@ setup(
     packages=find_packages(include=["posegen", "posegen.*"]),
     package_data={"posegen": ["assets/**/*"]},
     install_requires=settings["requirements"].split(),
-    extras_require={name: settings[f"{name}_requirements"].split() for name in ("dev", "estimator", "notebook", "tensorboard")},
+    extras_require={name: settings[f"{name}_requirements"].split() for name in ("dev", "docs", "estimator", "notebook", "tensorboard")},
     entry_points={"console_scripts": settings["console_scripts"].split()},
     zip_safe=False,
 )

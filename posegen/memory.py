@@ -18,7 +18,8 @@ import psutil
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+from torch._subclasses.fake_tensor import (DataDependentOutputException, DynamicOutputShapeException,
+                                           FakeTensorMode)
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
@@ -382,7 +383,7 @@ def enough_memory(config: Config, stage: str, device: torch.device | None = None
     device = device or best_device()
     try:
         estimate = check_memory(config, stage, device, processes)
-    except _NEEDS_VALUES:               # an adversary that looks at numbers may do so, and trains without an estimate
+    except _NEEDS_VALUES:       # an adversary may look at numbers, and is then trained without an estimate
         estimate = None
         print(f"The steps of {_label(stage)} ask for the values of tensors and cannot be rehearsed: there is no "
               "estimate of the memory that they need.")

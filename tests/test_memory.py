@@ -39,8 +39,8 @@ import resource, sys, torch
 from posegen import memory
 from posegen.core import UserError, preset
 config = preset("quick", batch_size=64, width=64)
-memory.training_memory(config, "stage1")
-memory.check_memory = lambda *what: None                 # as if other programs had taken the rest only later
+estimate = memory.training_memory(config, "stage1")
+memory.check_memory = lambda *what: estimate             # as if other programs had taken the rest only later
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + 2**28,) * 2)
 try:

@@ -1,0 +1,199 @@
+"The site of `make docs`, on a project of two small chapters; and the check of its links."
+import importlib.util
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from posegen.core import UserError
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+NEEDED = [name for name in ("sphinx", "myst_nb", "furo", "latex2mathml", "ziamath")
+          if not importlib.util.find_spec(name)]
+needs_sphinx = pytest.mark.skipif(
+    bool(NEEDED), reason=f'not installed: {", ".join(NEEDED)} (pip install -e ".[docs]")')
+
+README = """# tiny
+
+A [chapter](nbs/00_first.ipynb), a [table](figures/table2.md), the [figures](figures), [its source](posegen).
+"""
+FIRST = ["""# First: what comes first
+
+Where $x^2$ is less than \\$5, `01_second` and the chapter *Second* go on:
+
+$$\\overline{x} \\leq \\frac12$$""",
+         "#| default_exp first",
+         "#| hide\nhidden_from_readers = 1",
+         "#| export\nimport os",
+         """import matplotlib.pyplot as plt
+with open("executions.txt", "a") as log: log.write("x")
+print("six times seven is", 6 * 7)
+plt.plot([1, 2]);"""]
+SECOND = ["# Second: what comes next\n\nAs [before](00_first.ipynb).",
+          "import tempfile\nprint(tempfile.mkdtemp() + '/a.txt')"]
+MODULE = '''__all__ = ["LIMIT", "scale", "Point"]
+LIMIT = 3
+
+def scale(
+    size: int,          # pixels of a side
+    factor: float = 2,
+) -> "Point":
+    "`size` times `factor`; raises `ValueError` below 0."
+
+def _hidden(): "Not for readers."
+
+class Point:
+    "Where something is."
+    x: float = 0.0      # pixels from the left
+
+    def moved(self, by: float) -> float:
+        "The place `by` pixels on."
+'''
+
+
+def write_notebook(path, cells):
+    "A notebook whose cells are Markdown where they begin with a heading."
+    make = {True: nbformat.v4.new_markdown_cell, False: nbformat.v4.new_code_cell}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cells = [make[source.startswith("# ")](source) for source in cells]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    "A folder with two chapters, a module, a table and a README."
+    root = tmp_path_factory.mktemp("project")
+    write_notebook(root / "nbs" / "00_first.ipynb", FIRST)
+    write_notebook(root / "nbs" / "01_second.ipynb", SECOND)
+    (root / "posegen").mkdir()
+    (root / "posegen" / "first.py").write_text(MODULE)
+    (root / "figures").mkdir()
+    (root / "figures" / "table2.md").write_text(
+        "**Table 2. Similarity**\n\n| set | SSIM |\n| --- | --- |\n| G1 | 0.78 |\n")
+    (root / "figures" / "table2.csv").write_text("set,SSIM\nG1,0.78\n")
+    (root / "README.md").write_text(README)
+    return root
+
+
+def build(root):
+    "Build the site; returns its folder."
+    import build_docs
+
+    return build_docs.build(root, root / "work", 1, root / "runs")
+
+
+@pytest.fixture(scope="module")
+def site(project):
+    return build(project)
+
+
+def executions(root):
+    return len((root / "nbs" / "executions.txt").read_text())
+
+
+@needs_sphinx
+def test_chapter_is_shown_with_outputs(site):
+    text = (site / "nbs" / "00_first.html").read_text()
+    assert "six times seven is 42" in text
+    assert "hidden_from_readers" not in text and "#|" not in text and "default_exp" not in text
+    assert "Show the imports" in text
+    assert list((site / "_images").glob("*.png")), "the plot is a picture of the site"
+    assert text.count("<math") == 2 and text.count("\\frac") == 1          # for a screen reader
+    assert text.count('href="01_second.html"') >= 3          # in backticks, in italics, and as the next page
+
+
+@needs_sphinx
+def test_links_lead_to_pages(site):
+    front = (site / "index.html").read_text()
+    for link in ("nbs/00_first.html", "results.html#figures-table2", "results.html"):
+        assert f'href="{link}"' in front
+    assert 'href="00_first.html"' in (site / "nbs" / "01_second.html").read_text()
+    assert "0.78" in (site / "results.html").read_text()
+    assert (site / "_static" / "math.woff").stat().st_size > 100_000
+
+
+@needs_sphinx
+def test_no_page_names_a_folder_of_this_machine(site):
+    assert "…/a.txt" in (site / "nbs" / "01_second.html").read_text()
+
+
+@needs_sphinx
+def test_package_is_described(site):
+    text = (site / "api" / "posegen.first.html").read_text()
+    for name in ("LIMIT", "scale", "Point", "Point.moved"):
+        assert f'id="posegen.first.{name}"' in text
+    assert "pixels of a side" in text and "pixels from the left" in text and "_hidden" not in text
+
+
+@needs_sphinx
+def test_only_changed_code_is_executed(project, site):
+    assert executions(project) == 1
+    path = project / "nbs" / "00_first.ipynb"
+    write_notebook(path, [FIRST[0] + "\n\nMore prose.", *FIRST[1:]])
+    assert "More prose." in (build(project) / "nbs" / "00_first.html").read_text()
+    assert executions(project) == 1
+    write_notebook(path, [*FIRST, "1 + 1"])
+    build(project)
+    assert executions(project) == 2
+
+
+@needs_sphinx
+def test_build_fails_with_a_sentence(project, site):
+    write_notebook(project / "nbs" / "02_bad.ipynb", ["# Bad", "1 / 0"])
+    with pytest.raises(UserError, match="1 of 3 notebooks could not be executed: 02_bad.ipynb"):
+        build(project)
+    write_notebook(project / "nbs" / "02_bad.ipynb", ["# Bad\n\nSee [there](09_nowhere.ipynb)."])
+    for _ in range(2):                                        # and again: nothing is taken for good
+        with pytest.raises(UserError, match="nbs/02_bad.ipynb.*09_nowhere.ipynb"):
+            build(project)
+    (project / "nbs" / "02_bad.ipynb").unlink()
+    assert not (build(project) / "nbs" / "02_bad.html").exists()
+
+
+def test_annotations_name_the_module_that_is_meant():
+    from docs.reference import reference_page
+
+    source = ("from matplotlib.figure import Figure\nfrom .tailoring import Layer\n"
+              "def draw(layers: list[Layer]) -> Figure: 'Draws.'")
+    page = reference_page("posegen.plots", source, "../nbs/12_plots.ipynb", "Plots")
+    assert "draw(layers: list[~posegen.tailoring.Layer]) -> ~matplotlib.figure.Figure" in page
+
+
+@pytest.mark.parametrize("body, problem", [
+    ('<a href="b.html">b</a> <a href="b.html#there">b</a> <a href="#here" id="here">c</a>', ""),
+    ('<a href="https://example.org/x">elsewhere</a> <a href="sub/">folder</a>', ""),
+    ('<a href="c.html">c</a>', "a.html refers to c.html, which does not exist."),
+    ('<a href="b.html#nowhere">b</a>', "a.html refers to b.html#nowhere, but that page has no #nowhere."),
+    ('<img src="picture.png">', "a.html refers to picture.png, which does not exist."),
+    ('<script src="https://cdn.example.org/x.js"></script>',
+     "a.html loads https://cdn.example.org/x.js, and the site must work without network."),
+    ("<pre>/home/somebody/posegen/x.h5</pre>", "a.html names a folder of this machine, /home/somebody/."),
+])
+def test_check(tmp_path, body, problem):
+    from docs.check import check_site
+
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "index.html").write_text("<a href='../a.html'>a</a>")
+    (tmp_path / "b.html").write_text('<h1 id="there">b</h1>')
+    (tmp_path / "a.html").write_text(f"<html><body>{body}</body></html>")
+    assert check_site(tmp_path, ["/home/somebody/"]) == ([problem] if problem else [])
+
+
+def test_run_is_shown_only_if_its_notebook_is_the_present_one(tmp_path):
+    from docs.notebooks import outputs_of_runs
+
+    write_notebook(tmp_path / "10_prepare.ipynb", ["# Prepare", "print(1)"])
+    done = nbformat.read(tmp_path / "10_prepare.ipynb", 4)
+    done.metadata["papermill"] = dict(input_path="anywhere/10_prepare.ipynb", parameters=dict(preset="quick"))
+    done.cells[1].outputs = [nbformat.v4.new_output("stream", text="1\n")]
+    done.cells.insert(1, nbformat.v4.new_code_cell("out = 'x'", metadata=dict(tags=["injected-parameters"])))
+    (tmp_path / "runs" / "prepare").mkdir(parents=True)
+    nbformat.write(done, tmp_path / "runs" / "prepare" / "executed.ipynb")
+    path = tmp_path / "10_prepare.ipynb"
+    preset, outputs = outputs_of_runs({path: nbformat.read(path, 4)}, tmp_path / "runs")[path]
+    assert preset == "quick" and outputs[0][0]["text"] == "1\n"
+    write_notebook(path, ["# Prepare", "print(2)"])
+    assert outputs_of_runs({path: nbformat.read(path, 4)}, tmp_path / "runs") == {}
