@@ -385,8 +385,8 @@ def enough_memory(config: Config, stage: str, device: torch.device | None = None
         estimate = check_memory(config, stage, device, processes)
     except _NEEDS_VALUES:       # an adversary may look at numbers, and is then trained without an estimate
         estimate = None
-        print(f"The steps of {_label(stage)} ask for the values of tensors and cannot be rehearsed: there is no "
-              "estimate of the memory that they need.")
+        print(f"The steps of {_label(stage)} ask for the values of tensors and cannot be rehearsed: there is "
+              "no estimate of the memory that they need.")
     try:
         yield
     except Exception as error:

@@ -58,7 +58,7 @@ def test_running_out_of_memory_ends_in_a_sentence():
     assert run.returncode == 0, run.stderr
     cause, sentence = run.stdout.strip().split(" | ")
     assert cause == "RuntimeError"
-    assert sentence.startswith("There was too little memory on this machine for stage 1, whose steps need about")
+    assert sentence.startswith("There was too little memory on this machine for stage 1, whose steps need ")
     assert "set accumulation=2 (about" in sentence
 
 
