@@ -133,12 +133,14 @@ def note_host(foreign, url):
 
 def pixels(page, picture):
     "What an <img> shows, (H, W, 3) of integers."
-    page.wait_for_function("""css => {
-        const image = document.querySelector(css);
-        return image.complete && image.naturalWidth > 0;
-    }""", arg=picture)
-    values, width = page.evaluate("""css => {
-        const image = document.querySelector(css), canvas = document.createElement("canvas");
+    # the picture may be exchanged for a newer one at any moment, so it is waited for and read without a pause
+    values, width = page.evaluate("""async css => {
+        let image = document.querySelector(css);
+        while (!(image.complete && image.naturalWidth > 0)) {
+            await new Promise(later => setTimeout(later, 10));
+            image = document.querySelector(css);
+        }
+        const canvas = document.createElement("canvas");
         [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
         const pen = canvas.getContext("2d");
         pen.drawImage(image, 0, 0);

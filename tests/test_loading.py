@@ -188,4 +188,5 @@ def test_images_in_memory_are_shared(tmp_path):
     text = Path(f"/proc/{worker}/smaps_rollup").read_text()
     own = sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_")) / 1000
     batches.close()
-    assert own < 0.5 * 2 * views * size * size * 3 / 1e6, f"{own:.0f} MB of its own"
+    images = 2 * views * size * size * 3 / 1e6           # 118 MB, which a copy would take beside all else
+    assert own < 0.75 * images, f"{own:.0f} MB of its own"
