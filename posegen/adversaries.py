@@ -127,8 +127,11 @@ class PairAdversary:
         towards_target, = torch.autograd.grad(scale(self.reconstruction_weight * reconstruction), generated)
         towards_adversary, = torch.autograd.grad(scale(adversarial), generated)
         generated.backward((towards_target + towards_adversary) / self.config.accumulation)
+        ratio = towards_adversary.norm() / towards_target.norm().clamp(min=1e-12)
+        if players.engine.scaler.is_enabled():      # an overflow is no error: the step is skipped and counted
+            ratio = ratio.nan_to_num(nan=0.0, posinf=0.0)
         return {"generator_loss": adversarial.detach(), "reconstruction_loss": reconstruction.detach(),
-                "adversarial_ratio": towards_adversary.norm() / towards_target.norm().clamp(min=1e-12)}
+                "adversarial_ratio": ratio}
 
     def generate(self, players: Players, batch: Batch) -> Tensor:
         "The images of a batch, with gradient unless each part is generated again for it."
@@ -175,7 +178,8 @@ class WassersteinTripletAdversary(TripletAdversary):
         "One round: n_critic critic steps on fresh batches with clipping, then a step of G2 on another."
         fresh = [next(batches) for _ in range(self.config.n_critic)]
         with torch.no_grad():
-            together = players.generate(Batch.join(fresh)).split(len(fresh[0].target))
+            pieces = Batch.join(fresh).split(self.config.accumulation)
+            together = torch.cat([players.generate(piece) for piece in pieces]).split(len(fresh[0].target))
         for batch, generated in zip(fresh, together):
             logs = self.discriminator_step(players, batch, generated)
             clip_weights(players.discriminator, self.config.clip)

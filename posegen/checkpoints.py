@@ -79,6 +79,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         with open(temporary, "wb") as file:
             file.write(_MAGIC + hashlib.sha256(buffer.getbuffer()).hexdigest().encode() + b"\n")
             file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())     # it is safe before the one before is touched
         if path.exists():
             os.replace(path, _previous(path))
 
@@ -89,7 +91,8 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
             try:
                 return read_checkpoint(candidate)
             except UserError as error:
-                print(f"warning: {error} Trying the one before.", flush=True)
+                other = candidate == path and _previous(path).exists()
+                print(f"warning: {error} {'Trying the one before.' if other else 'There is no other one.'}", flush=True)
     return None
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -104,8 +107,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def remove_checkpoints(path: Path) -> None:
     "Remove a finished run's checkpoints."
-    path.unlink(missing_ok=True)
     _previous(path).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 def _previous(path: Path) -> Path:
     return path.with_name(path.name + ".previous")

@@ -160,7 +160,7 @@ def launch(function: Callable, processes: int, *arguments: Any) -> None:
         function(*arguments)
         return
     found = torch.cuda.device_count()
-    if torch.cuda.is_available() and found < processes:
+    if 0 < found < processes:          # to ask is_available() would initialise CUDA, which no fork survives
         raise UserError(f"{processes} processes were asked for, but there are {found} GPUs: ask for {found} or fewer.")
     if PartialState._shared_state:      # its copies in the new processes would believe that they are alone
         raise UserError("This process has trained already and cannot be divided any more: restart the kernel, and start "

@@ -151,7 +151,7 @@ class _Rehearsal(Engine):
 
     def update(self, optimizer: torch.optim.Optimizer) -> None:
         for group in optimizer.param_groups:
-            group["foreach"] = self.on_gpu and not group.get("fused")
+            group["foreach"] = self.on_gpu and isinstance(optimizer, torch.optim.RMSprop)     # Adam is fused
         super().update(optimizer)
 
     def _average(self, gradients: list[Tensor]) -> None:

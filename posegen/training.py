@@ -37,7 +37,7 @@ if TYPE_CHECKING:                   # watching imports what draws, which trainin
     from posegen.watching import Watcher
 
 _all_ = ["NETWORK_FIELDS", "TrainingBatches", "fast_layout", "load_checkpoint", "load_generator", "make_batch",
-         "remove_checkpoints", "save_checkpoint", "save_weights"]     # looked for here by old habit
+         "remove_checkpoints", "save_checkpoint", "save_weights"]     # exported here too
 
 # %% ../nbs/09_training.ipynb #c6cc5dc7
 class TrainingRun:
@@ -78,7 +78,8 @@ class TrainingRun:
         "Whether the folder holds the weights of this very run: somebody stopped what came after it."
         try:
             known = json.loads((self.folder/f"{self.kind}.json").read_text())
-        except (OSError, ValueError):
+            load_generator(self.folder, self.kind, device=torch.device("cpu"))
+        except (OSError, ValueError, UserError):       # missing or damaged: they are trained again
             return False
         wanted = {"kind": self.kind, "config": self.config.to_dict(), "steps": self.steps, **self.identity}
         finished = not self.checkpoint.exists() and all(known.get(name) == value for name, value in wanted.items())
@@ -97,7 +98,8 @@ class TrainingRun:
                 raise UserError(f"{self.checkpoint} was trained with another {key} "
                                 f"({state['identity'].get(key)}, not {value}): remove it or choose another folder.")
         for name, part in self.parts.items():
-            part.load_state_dict(state[name])
+            if name != "scaler" or state[name]:         # it is empty where the run was not in float16 before
+                part.load_state_dict(state[name])
         self.done = self.saved = state["done"]
         self.history, self.seconds, self.best = state["history"], state["seconds"], state["best"]
         self.engine.skipped, self.batches.position = state["skipped"], state["position"]
@@ -161,7 +163,6 @@ class TrainingRun:
             self.average.update_parameters(self.parts[self.kind])
         self.done += 1
         self.waiting.append((self.done, {name: value.detach() for name, value in logs.items()}))
-        self.seconds += time.monotonic() - began
 
         last, every = self.done == self.steps, self.config.validate_every
         logging = self.done % self.config.log_every == 0 or last
@@ -171,8 +172,9 @@ class TrainingRun:
         if logging or saving or self.engine.device.type == "cpu":
             values = self._look()
             note = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-            if logging:
-                self._log(values)
+        self.seconds += time.monotonic() - began     # after looking, which on a GPU is where steps are waited for
+        if logging:
+            self._log(values)
         if every and self.validate and (self.done % every == 0 or last):
             self._validate()
         if saving:
@@ -196,7 +198,7 @@ class TrainingRun:
     def _look(self) -> dict[str, float]:
         "Fetch all waiting loss terms at once; returns those of the last step. A term that is not finite raises."
         names = list(self.waiting[-1][1])
-        table = torch.stack([torch.stack([logs[name].float() for name in names]) for _, logs in self.waiting])
+        table = torch.stack([torch.stack([logs[name].double() for name in names]) for _, logs in self.waiting])
         for (step, _), row in zip(self.waiting, self.engine.mean(table).tolist()):
             for name, value in zip(names, row):
                 if not math.isfinite(value):
@@ -332,10 +334,10 @@ def _examinations(config: Config, pairs: PairDataset, engine: Engine,
     @torch.no_grad()
     def validate(network: nn.Module) -> float:
         errors = []
-        for part in batch(VALIDATION_PAIRS).split(-(-VALIDATION_PAIRS // config.batch_size)):
+        for part in batch(VALIDATION_PAIRS).split(-(-VALIDATION_PAIRS * config.accumulation // config.batch_size)):
             *_, image = generate(network, part).values()
-            errors.append(pose_mask_loss(image, part.target, part.mask, config.mask_weight))
-        return torch.stack(errors).mean().item()
+            errors.append(pose_mask_loss(image, part.target, part.mask, config.mask_weight) * len(image))
+        return (torch.stack(errors).sum() / min(VALIDATION_PAIRS, len(pairs))).item()
 
     @torch.no_grad()
     def sample(network: nn.Module) -> dict[str, np.ndarray]:
