@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 import weakref
+from contextlib import contextmanager
 from typing import Any, Iterator
 
 import torch
@@ -63,9 +64,21 @@ class _WholeBatches(Dataset):
 def _as_it_is(item: Any) -> Any:
     return item
 
+_STOPPING = {signal.SIGINT, signal.SIGTERM}
+
 def _leave_signals_to_the_main_process(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)      # blocked since before the fork
+
+@contextmanager
+def _stopping_signals_wait() -> Iterator[None]:
+    "While inside, Ctrl-C and SIGTERM are kept for later: a process forked off is not ready for them yet."
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 # %% ../nbs/09b_loading.ipynb #00678664
 _open: weakref.WeakSet = weakref.WeakSet()
@@ -146,9 +159,10 @@ class TrainingBatches:
         ahead = dict(prefetch_factor=READ_AHEAD, multiprocessing_context="fork",
                      worker_init_fn=_leave_signals_to_the_main_process) if self.workers else {}
         handler = signal.getsignal(signal.SIGCHLD)
-        loader = iter(DataLoader(_WholeBatches(self.dataset), batch_size=None, sampler=indices,
-                                 collate_fn=_as_it_is, num_workers=self.workers,
-                                 pin_memory=self.device.type == "cuda", generator=torch.Generator(), **ahead))
+        with _stopping_signals_wait():
+            loader = iter(DataLoader(_WholeBatches(self.dataset), batch_size=None, sampler=indices,
+                                     collate_fn=_as_it_is, num_workers=self.workers,
+                                     pin_memory=self.device.type == "cuda", generator=torch.Generator(), **ahead))
         if signal.getsignal(signal.SIGCHLD) is not handler:
             signal.signal(signal.SIGCHLD, handler)
         return loader
