@@ -5,14 +5,15 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 
-.PHONY: help setup reproduce test lab docs gpu clean
+.PHONY: help setup reproduce test lab docs pictures gpu clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make reproduce   data, training, evaluation, every table and figure into figures/ (about ten minutes on a laptop)'
 	@echo 'make test        every notebook and the whole program'
-	@echo 'make lab         JupyterLab on the notebooks'
+	@echo 'make lab         JupyterLab, with the first notebook open'
 	@echo 'make docs        a site of all chapters, results and the API: build/docs/site/index.html'
+	@echo 'make pictures    stores the key picture of each chapter in its notebook, for readers on the web'
 	@echo 'make gpu         everything that wants a GPU: preset gpu, weights, rehearsal of paper, benchmarks'
 	@echo 'make setup       only the environment: .venv with everything installed'
 	@echo 'make clean       removes the environment and what tests and builds left behind; keeps runs/, data/ and figures/'
@@ -29,11 +30,14 @@ test: setup
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lab: setup
-	jupyter lab nbs $(ARGS)
+	jupyter lab nbs/index.ipynb $(ARGS)
 
 docs: setup
 	@python -m pip --disable-pip-version-check --no-input --quiet install -r docs/requirements.txt -c constraints.txt
 	@python scripts/build_docs.py $(ARGS)
+
+pictures: setup
+	@python scripts/keep_pictures.py $(ARGS)
 
 # On a machine with an NVIDIA GPU. It can be cut off at any moment and called again. Some parts: make gpu ARGS="report weights"
 gpu:

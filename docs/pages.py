@@ -49,6 +49,7 @@ def make_pages(root: Path, source: Path, notebooks: Notebooks, outputs: dict[Pat
     copy([root / name for name in FILES if (root / name).exists()], source)
     targets = link_targets(root, [*pages, *prose], results)
     for name in ("README.md", *prose):
+        copy_pictures(root, text_of(root / name), source)
         text = names.link(prose_page(text_of(root / name), targets, root), "")
         pages[name.replace("README", "index")] = text
     pages["index.md"] += contents(names.entries, list(results.values()), reference, prose)
@@ -75,6 +76,13 @@ def copy(paths: list[Path], folder: Path) -> None:
         to = folder / path.name
         if not to.exists() or to.read_bytes() != path.read_bytes():
             shutil.copyfile(path, to)
+
+
+def copy_pictures(root: Path, text: str, source: Path) -> None:
+    "Copy the pictures that a text of the project shows to where its page looks for them."
+    for path in re.findall(r'(?:<img [^>]*?src="|\]\()([^")\s]+\.(?:png|svg))', text):
+        if (root / path).is_file():
+            copy([root / path], source / os.path.dirname(path))
 
 
 def text_of(path: Path) -> str:

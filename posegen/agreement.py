@@ -17,7 +17,7 @@ from .core import Progress
 from .pose import keypoint
 from .processes import in_processes
 
-# %% ../nbs/10c_agreement.ipynb #313673a8
+# %% ../nbs/10c_agreement.ipynb #3347e1f4
 TORSO_SHARE = 0.2
 _DIAGONALS = tuple((keypoint(f"{one}_shoulder"), keypoint(f"{other}_hip"))
                    for one, other in (("right", "left"), ("left", "right")))
@@ -30,7 +30,7 @@ def torso_lengths(keypoints: np.ndarray) -> np.ndarray:
                for shoulder, hip in _DIAGONALS]
     return np.fmax(*lengths)
 
-
+# %% ../nbs/10c_agreement.ipynb #43d86c34
 def correct_keypoints(found: np.ndarray, wanted: np.ndarray, tolerance: np.ndarray | float) -> np.ndarray:
     """Share of the keypoints asked for that were found within `tolerance` pixels, (N,).
 
@@ -44,7 +44,7 @@ def correct_keypoints(found: np.ndarray, wanted: np.ndarray, tolerance: np.ndarr
         share = correct.sum(1) / asked.sum(1)
     return np.where(np.isnan(tolerance[:, 0]), np.nan, share)
 
-# %% ../nbs/10c_agreement.ipynb #73e63578
+# %% ../nbs/10c_agreement.ipynb #4e09aa7d
 ESTIMATOR_SIDE = 256                   # images smaller than this are enlarged for the estimator
 
 
@@ -54,7 +54,7 @@ def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
     size = (width * factor, height * factor)
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
-
+# %% ../nbs/10c_agreement.ipynb #636b0f7c
 _TOGETHER = 25                         # images that a process gets at a time
 
 
@@ -84,7 +84,7 @@ def _estimate(images: np.ndarray, make_estimator: Callable[[], Any]) -> np.ndarr
             pose[:, :2] = ((pose[:, :2] + 0.5) / factor - 0.5) * (pose[:, 2:] > 0)
     return poses
 
-# %% ../nbs/10c_agreement.ipynb #6eb959a2
+# %% ../nbs/10c_agreement.ipynb #7331c5ad
 _FROM_WALL = 16                        # grey levels, the smallest difference that is a person
 _SHADOW = 0.65                         # of the wall's brightness, the darkest shadow
 _GREY = 8                              # grey levels between the channels of what is still called grey
@@ -113,14 +113,14 @@ def silhouettes(images: np.ndarray) -> np.ndarray:
         person[:] = (np.abs(image - wall[..., None]).max(-1) > _FROM_WALL) & ~shadow
     return found
 
-
+# %% ../nbs/10c_agreement.ipynb #0d3d7960
 def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     "Intersection over union of silhouettes (N, S, S), (N,); two empty ones agree fully."
     first, second = np.asarray(first, bool), np.asarray(second, bool)
     union = (first | second).sum((1, 2))
     return np.where(union == 0, 1.0, (first & second).sum((1, 2)) / np.maximum(union, 1))
 
-# %% ../nbs/10c_agreement.ipynb #5685c150
+# %% ../nbs/10c_agreement.ipynb #6dfac328
 _BOX = 20                              # side of a colour box in CIELAB units
 
 
@@ -136,7 +136,7 @@ def colour_difference(generated: np.ndarray, target: np.ndarray, inside: np.ndar
     return np.array([deltaE_ciede2000(_colours(a, mask), _colours(b, mask)).mean() if np.any(mask) else np.nan
                      for a, b, mask in zip(generated, target, inside)])
 
-
+# %% ../nbs/10c_agreement.ipynb #3f3e81ed
 def _boxes(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
     # lightness 0 to 100; a and b of 8-bit colours lie between -108 and 99
     edges = [np.arange(low, high + 1, _BOX) for low, high in ((0, 120), (-120, 120), (-120, 120))]

@@ -76,8 +76,8 @@ def whole(image: np.ndarray) -> Region:
 # %% ../nbs/03b_blazepose.ipynb #0a4b59a7
 @dataclass(frozen=True)
 class Detection:
-    """A person as the detector sees one: `score` 0 … 1, `box` (4,) around the face: left, top, right, bottom;
-    `points` (4, 2): the middle of the hips, the body circle's top, and the same two for the upper body."""
+    """A person as the detector sees one: `score` 0 … 1; `box` (4,) at head and shoulders, left, top, right,
+    bottom; `points` (4, 2): the middle of the hips, the body circle's top, and both for the upper body."""
     score: float
     box: np.ndarray
     points: np.ndarray
@@ -107,7 +107,7 @@ def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return common / ((box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(1) - common)
 
 def merge_detections(detections: list[Detection], most_overlap: float = 0.3) -> list[Detection]:
-    "Detections whose face boxes overlap become one, averaged by their scores; the surest is first."
+    "Detections whose boxes overlap become one, averaged by their scores; the surest is first."
     merged = []
     while detections:
         same = overlap(detections[0].box, np.stack([one.box for one in detections])) > most_overlap
@@ -210,13 +210,26 @@ class Landmarks:
     region: Region
     axis: np.ndarray
 
-# %% ../nbs/03b_blazepose.ipynb #ec27a746
+# %% ../nbs/03b_blazepose.ipynb #0aa3a487
+def _look(landmarker, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    "39 points as shares of a picture, their visibilities, and how surely somebody is there."
+    numbers, presence, _, heatmaps, _ = _run(landmarker, picture / 255)
+    numbers = numbers.reshape(39, 5).astype(np.float64)          # each: x, y, depth, visibility, presence
+    points = refine(numbers[:, :2] / LANDMARK_SIZE, sigmoid(heatmaps))
+    return points, sigmoid(numbers[:, 3]), float(presence[0])
+
+# %% ../nbs/03b_blazepose.ipynb #9e004427
 LEAST_SCORE = 0.5        # of a detection
 LEAST_LONELY_SCORE = 0.3 # of the surest detection where there is none above that
 LEAST_PRESENCE = 0.5     # of somebody in the landmark network's picture
 SAME_PERSON = 0.1        # one person's are two sets of landmarks nearer than this, in sides of the square
 SMALLEST_SHARE = 0.25    # smaller than this share of the largest person, someone is background
 
+def _same_person(a: Landmarks, b: Landmarks) -> bool:
+    apart = np.hypot(*(a.points - b.points).T).mean()
+    return apart < SAME_PERSON * max(a.region.side, b.region.side)
+
+# %% ../nbs/03b_blazepose.ipynb #c472effc
 class BlazePose:
     "MediaPipe's pose networks: finds people and 33 landmarks of each. Raises `UserError` without LiteRT."
     def __init__(self):
@@ -230,30 +243,23 @@ class BlazePose:
         "People in an image uint8 (H, W, 3), the surest first, in pixels of the image."
         square = whole(image)
         picture = crop(image, square, DETECTOR_SIZE, outside="grid-constant")
-        answer = _run(self.detector, picture / 127.5 - 1)
-        found = (merge_detections(decode_detections(*answer, LEAST_SCORE))
-                 or merge_detections(decode_detections(*answer, LEAST_LONELY_SCORE))[:1])
+        numbers, logits = _run(self.detector, picture / 127.5 - 1)
+        found = (merge_detections(decode_detections(numbers, logits, LEAST_SCORE))
+                 or merge_detections(decode_detections(numbers, logits, LEAST_LONELY_SCORE))[:1])
         return [Detection(one.score, square.to_image(one.box.reshape(2, 2)).ravel(),
                           square.to_image(one.points)) for one in found]
 
     def landmarks(self, image: np.ndarray, region: Region, mirror: bool = False) -> Landmarks:
         "The landmarks of the person in one square; with `mirror`, averaged with the mirrored picture's."
         picture = crop(image, region, LANDMARK_SIZE)
-        points, visibility, presence = self._look(picture)
+        points, visibility, presence = _look(self.landmarker, picture)
         if mirror:
-            others, other_visibility, other_presence = self._look(picture[:, ::-1])
+            others, other_visibility, other_presence = _look(self.landmarker, picture[:, ::-1])
             points = (points + unmirror(others)) / 2
             visibility = (visibility + other_visibility[_MIRRORED]) / 2
             presence = (presence + other_presence) / 2
         points, count = region.to_image(points), len(LANDMARKS)
         return Landmarks(points[:count], visibility[:count], presence, region, points[count:count + 2])
-
-    def _look(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        "39 points as shares of the picture, their visibilities, and how surely somebody is there."
-        numbers, presence, _, heatmaps, _ = _run(self.landmarker, picture / 255)
-        numbers = numbers.reshape(39, 5).astype(np.float64)      # each: x, y, depth, visibility, presence
-        points = refine(numbers[:, :2] / LANDMARK_SIZE, sigmoid(heatmaps))
-        return points, sigmoid(numbers[:, 3]), float(presence[0])
 
     def people(self, image: np.ndarray) -> list[Landmarks]:
         "Everybody in an image uint8 (H, W, 3), the largest first."
@@ -270,7 +276,3 @@ class BlazePose:
 def shared_networks() -> BlazePose:
     "This process's networks."
     return BlazePose()
-
-def _same_person(a: Landmarks, b: Landmarks) -> bool:
-    apart = np.hypot(*(a.points - b.points).T).mean()
-    return apart < SAME_PERSON * max(a.region.side, b.region.side)

@@ -11,7 +11,7 @@ import json
 import os
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from .networks import Stage1Generator, Stage2Generator
 
 # %% ../nbs/09a_checkpoints.ipynb #241c0bc5
 _SHAPE = ("size", "blocks", "width", "norm", "downsample", "upsample")
+_GENERATORS: dict[str, Callable[[Config], nn.Module]] = {"stage1": Stage1Generator, "stage2": Stage2Generator}
 NETWORK_FIELDS = {"stage1": (*_SHAPE, "bottleneck"), "stage2": (*_SHAPE, "stage2_decoder_width")}
 
 def save_weights(module: nn.Module, folder: Path, name: str, config: Config, **facts) -> None:
@@ -53,13 +54,15 @@ def load_generator(folder: str | Path, name: str, expected: Config | None = None
         raise UserError(f"{weights} or its .json is damaged ({error}): train {name} again.") from None
     if expected is not None:
         same_configuration(config, expected, NETWORK_FIELDS[name], weights)
-    module = {"stage1": Stage1Generator, "stage2": Stage2Generator}[name](config)
+    module = _GENERATORS[name](config)
     try:
         module.load_state_dict(state)
     except RuntimeError:
-        raise UserError(f"{weights} does not fit the configuration in {description.name}: train {name} again.") from None
+        raise UserError(f"{weights} does not fit the configuration in {description.name}: "
+                        f"train {name} again.") from None
     return fast_layout(module).to(device or best_device()).eval().requires_grad_(False)
 
+# %% ../nbs/09a_checkpoints.ipynb #91184011
 def same_configuration(found: Config, wanted: Config, fields: tuple[str, ...], path: Path) -> None:
     "Raise `UserError` that names the fields in which the configuration found at `path` is another than wanted."
     different = [f"{name} {getattr(found, name)} there, {getattr(wanted, name)} here"
@@ -68,7 +71,7 @@ def same_configuration(found: Config, wanted: Config, fields: tuple[str, ...], p
         raise UserError(f"{path} belongs to another configuration ({'; '.join(different)}): "
                         "use that configuration, remove the file, or choose another folder.")
 
-# %% ../nbs/09a_checkpoints.ipynb #277ab4c5
+# %% ../nbs/09a_checkpoints.ipynb #f62ce18e
 _MAGIC = b"posegen checkpoint 1 "
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -84,6 +87,10 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         if path.exists():
             os.replace(path, _previous(path))
 
+def _previous(path: Path) -> Path:
+    return path.with_name(path.name + ".previous")
+
+# %% ../nbs/09a_checkpoints.ipynb #76e113d6
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
     "The newest undamaged checkpoint, or None. A damaged newest one falls back to the one before, with a warning."
     for candidate in (path, _previous(path)):
@@ -92,7 +99,8 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
                 return read_checkpoint(candidate)
             except UserError as error:
                 other = candidate == path and _previous(path).exists()
-                print(f"warning: {error} {'Trying the one before.' if other else 'There is no other one.'}", flush=True)
+                what_now = "Trying the one before." if other else "There is no other one."
+                print(f"warning: {error} {what_now}", flush=True)
     return None
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -110,13 +118,11 @@ def remove_checkpoints(path: Path) -> None:
     _previous(path).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 
-def _previous(path: Path) -> Path:
-    return path.with_name(path.name + ".previous")
-
-# %% ../nbs/09a_checkpoints.ipynb #ad3e2dad
+# %% ../nbs/09a_checkpoints.ipynb #be5365b8
 def random_state() -> dict[str, Any]:
     "The states of Python's, numpy's and torch's random number generators, those of all GPUs included."
-    name, keys, *rest = np.random.get_state()
+    numpy_state: Any = np.random.get_state()
+    name, keys, *rest = numpy_state
     return {"python": random.getstate(), "numpy": (name, torch.from_numpy(keys.copy()), *rest),
             "torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
 

@@ -8,12 +8,27 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .evaluation import ROWS
 from .plots import COLOURS, STYLE, _new_figure
 
-# %% ../nbs/17c_claim_plots.ipynb #9d5f0712
+# %% ../nbs/17c_claim_plots.ipynb #b53c737e
+def _draw_seeds(axis: Axes, places: np.ndarray, values: np.ndarray, name: str) -> None:
+    "Curves of all seeds (seeds, L), thin, and their mean."
+    for place, value in zip(places, values):
+        axis.plot(place, value, color=COLOURS[name], linewidth=0.7, alpha=0.45)
+    axis.plot(places.mean(0), values.mean(0), color=COLOURS[name], linewidth=2, label=name)
+
+
+def _legend_below(figure: Figure, columns: int) -> None:
+    "One legend for all panels, each label once."
+    handles = {label: handle for axis in figure.axes
+               for handle, label in zip(*axis.get_legend_handles_labels())}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize=8)
+
+# %% ../nbs/17c_claim_plots.ipynb #136e1d5b
 def learning_curves(
     steps: np.ndarray,                                           # (L,)
     curves: Mapping[str, Mapping[str, np.ndarray]],              # metric -> game -> (seeds, L)
@@ -30,23 +45,26 @@ def learning_curves(
         grid = figure.subplots(len(curves), 2, squeeze=False, sharey="row", sharex="col")
         for axes, (metric, games) in zip(grid, curves.items()):
             for game, values in games.items():
-                colour = COLOURS[ROWS[game]]
                 for axis, places in zip(axes, (np.tile(steps, (len(values), 1)), seconds[game])):
-                    for place, value in zip(places, values):
-                        axis.plot(place, value, color=colour, linewidth=0.7, alpha=0.45)
-                    axis.plot(places.mean(0), values.mean(0), color=colour, linewidth=2, label=ROWS[game])
+                    _draw_seeds(axis, places, values, ROWS[game])
             for name, level in levels.get(metric, {}).items():
                 for axis in axes:
                     axis.axhline(level, color=COLOURS[name], linewidth=1, linestyle="--", label=name)
             axes[0].set_ylabel(metric)
         grid[-1, 0].set_xlabel("steps of the generator")
         grid[-1, 1].set_xlabel(clock)
-        handles = {label: handle for axes in grid.flat
-                   for handle, label in zip(*axes.get_legend_handles_labels())}
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, fontsize=8)
+        _legend_below(figure, columns=5)
     return figure
 
-# %% ../nbs/17c_claim_plots.ipynb #edbf4e61
+# %% ../nbs/17c_claim_plots.ipynb #29defdc4
+def _write_cells(axis: Axes, harm: np.ndarray, gain: np.ndarray) -> None:
+    for (row, column), value in np.ndenumerate(harm):
+        finite = np.isfinite(value)
+        text = f"{value:+.1f}%\n({round(float(gain[row, column]))}%)" if finite else "diverged"
+        colour = "black" if finite and value <= 30 else "white"
+        axis.text(column, row, text, ha="center", va="center", fontsize=7.5, color=colour)
+
+# %% ../nbs/17c_claim_plots.ipynb #f769e666
 def robustness_grid(
     harm: Mapping[str, np.ndarray],            # game -> (scales, rates), % more error than G1; nan: diverged
     gain: Mapping[str, np.ndarray],            # game -> (scales, rates), % of the way to the target's
@@ -63,11 +81,7 @@ def robustness_grid(
         axes = figure.subplots(1, len(harm), sharey=True, squeeze=False)[0]
         for axis, (game, values) in zip(axes, harm.items()):
             picture = axis.imshow(values, cmap=shades, vmin=0, vmax=50, aspect="auto")
-            for (row, column), value in np.ndenumerate(values):
-                gained, finite = gain[game][row, column], np.isfinite(value)
-                text = f"{value:+.1f}%\n({round(gained)}%)" if finite else "diverged"
-                colour = "black" if finite and value <= 30 else "white"
-                axis.text(column, row, text, ha="center", va="center", fontsize=7.5, color=colour)
+            _write_cells(axis, values, gain[game])
             axis.set_xticks(range(len(rates)), [f"{rate:.2g}" for rate in rates])
             axis.set_yticks(range(len(scales)), [f"{scale:.2g}" for scale in scales])
             axis.set(title=ROWS[game], xlabel="learning rate, times the preset's")
@@ -76,33 +90,33 @@ def robustness_grid(
         bar.set_label("more error than G1, %")
     return figure
 
-# %% ../nbs/17c_claim_plots.ipynb #f2341ad4
+# %% ../nbs/17c_claim_plots.ipynb #187b03da
 _KINDS = {"condition": ("#CC79A7", "condition images"), "target": ("#000000", "targets"),
           "generated": ("#56B4E9", "made by the opponent")}
 
 
+def _draw_answers(axis: Axes, kinds: Mapping[str, np.ndarray], best: float) -> None:
+    for kind, probabilities in kinds.items():
+        colour, label = _KINDS[kind]
+        axis.hist(probabilities, np.linspace(0, 1, 41), density=True, histtype="step", color=colour,
+                  linewidth=1.6, linestyle="--" if kind == "condition" else "-", label=label)
+    axis.axvline(best, color="#999999", linewidth=1, linestyle=":")
+    axis.text(best, axis.get_ylim()[1], f" {best:.2g}", color="#666666", fontsize=8, va="top")
+
+# %% ../nbs/17c_claim_plots.ipynb #b9e183bc
 def answers(
     panels: Mapping[str, Mapping[str, np.ndarray]],      # heading -> kind of image -> probabilities (N,)
     best: Mapping[str, float],                           # heading -> the best answer on real images
     title: str,
 ) -> Figure:
-    "Histograms of the discriminators' answers, with the best possible answer as a dashed line."
+    "Histograms of the discriminators' answers, with the best possible answer as a dotted line."
     with matplotlib.rc_context(STYLE):
         figure = _new_figure(3.1 * len(panels), 3.1)
         figure.set_layout_engine("constrained")
         figure.suptitle(title, fontsize=11)
-        edges = np.linspace(0, 1, 41)
         grid = figure.subplots(1, len(panels), squeeze=False)[0]
         for axis, (heading, kinds) in zip(grid, panels.items()):
-            for kind, probabilities in kinds.items():
-                colour, label = _KINDS[kind]
-                axis.hist(probabilities, edges, density=True, histtype="step", color=colour, linewidth=1.6,
-                          linestyle="--" if kind == "condition" else "-", label=label)
-            axis.axvline(best[heading], color="#999999", linewidth=1, linestyle=":")
-            axis.text(best[heading], axis.get_ylim()[1], f" {best[heading]:.2g}", color="#666666", fontsize=8,
-                      va="top")
+            _draw_answers(axis, kinds, best[heading])
             axis.set(title=heading, xlim=(0, 1), xlabel="$D$: probability of being the target", yticks=[])
-        handles, labels = zip(*{label: (handle, label) for axis in grid
-                                for handle, label in zip(*axis.get_legend_handles_labels())}.values())
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
+        _legend_below(figure, columns=3)
     return figure

@@ -39,7 +39,7 @@ class Effect:
         return Effect(self.mean * factor, self.low * factor, self.high * factor,
                       tuple(value * factor for value in self.seeds))
 
-
+# %% ../nbs/17_claims.ipynb #9feb1887
 def effect(statistic: Callable[..., float], seeds: Sequence[Sequence[np.ndarray]],
            repeats: int = 2000) -> Effect:
     """The effect `statistic(*means)`, averaged over seeds, with a bootstrap interval over people.
@@ -58,7 +58,7 @@ def effect(statistic: Callable[..., float], seeds: Sequence[Sequence[np.ndarray]
     low, high = np.quantile(means, [0.025, 0.975])
     return Effect(float(np.mean(each)), float(low), float(high), each)
 
-
+# %% ../nbs/17_claims.ipynb #54c2bda1
 def more_than(found: Effect, margin: float = 0.0) -> str:
     "The verdict on a claim that the effect is larger than `margin`."
     if len(found.seeds) < LEAST_SEEDS:
@@ -69,7 +69,7 @@ def more_than(found: Effect, margin: float = 0.0) -> str:
         return FAILS
     return UNDECIDED
 
-
+# %% ../nbs/17_claims.ipynb #ad259df1
 def as_good_as(found: Effect, margin: float) -> str:
     "The verdict on a claim that the effect is within -`margin` to `margin`."
     if len(found.seeds) < LEAST_SEEDS:
@@ -80,14 +80,14 @@ def as_good_as(found: Effect, margin: float) -> str:
     below = found.high < -margin and max(found.seeds) < -margin
     return FAILS if above or below else UNDECIDED
 
-
+# %% ../nbs/17_claims.ipynb #5fcc77f6
 def all_of(*verdicts: str) -> str:
     "The verdict on a claim with several parts: it falls with one of them and holds with all."
     if FAILS in verdicts:
         return FAILS
     return HOLDS if set(verdicts) == {HOLDS} else UNDECIDED
 
-# %% ../nbs/17_claims.ipynb #bcc0a91e
+# %% ../nbs/17_claims.ipynb #efe2cfaf
 @dataclass(frozen=True)
 class Measurement:
     "One effect in the light of a claim. `counts`: for the claim's verdict; `told`: in the table of claims."
@@ -115,7 +115,7 @@ class Measurement:
         mean, low, high = (f"{value:+.{self.digits}f}" for value in values)
         return f"{self.what}: {mean} ({low} to {high}; seeds {self.seeds()})"
 
-
+# %% ../nbs/17_claims.ipynb #959d2905
 @dataclass
 class Claim:
     "A claim of the report with its evidence, and what we measured: on what (`n`) and how (`protocol`)."
@@ -151,19 +151,19 @@ class Claim:
         parts = sorted((part for part in self.measurements if part.told), key=lambda part: not part.counts)
         return "; ".join([*map(str, parts), *self.remarks])
 
-# %% ../nbs/17_claims.ipynb #adb78a17
+# %% ../nbs/17_claims.ipynb #7df358bd
 def log_score(negative_entropy: np.ndarray, mean_probabilities: np.ndarray) -> float:
     "Logarithm of the Inception Score (one split) from the means of sum p log p and of p over images."
     present = mean_probabilities[mean_probabilities > 0]
     return float(negative_entropy - (present * np.log(present)).sum())
 
-
+# %% ../nbs/17_claims.ipynb #1fb1cf3b
 def negative_entropy(probabilities: np.ndarray) -> np.ndarray:
     "sum p log p of each row of (N, classes), (N,); 0 log 0 counts as 0."
     logarithm = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
     return (probabilities * logarithm).sum(1)
 
-# %% ../nbs/17_claims.ipynb #efe2cfaf
+# %% ../nbs/17_claims.ipynb #8242e5cb
 @dataclass(frozen=True)
 class HeldOut:
     "Held-out pairs: images uint8 (N, S, S, 3), keypoints of the targets (N, 18, 3), people (N,)."
@@ -201,7 +201,7 @@ class HeldOut:
         "The pairs at `chosen`, (N,) bool."
         return HeldOut(*(part[chosen] for part in (self.condition, self.target, self.keypoints, self.people)))
 
-
+# %% ../nbs/17_claims.ipynb #c5cd6908
 def held_out_pairs(store: Store, number: int | None = None) -> HeldOut:
     "At most `number` of a store's test pairs (all of them: None), about equally many of each person."
     pairs = store.pairs[store.split[store.pairs[:, 1]] == 1, :2]
@@ -210,18 +210,18 @@ def held_out_pairs(store: Store, number: int | None = None) -> HeldOut:
     condition, target = pairs.T
     return HeldOut(store.read(condition), store.read(target), store.keypoints[target], store.identity[target])
 
-
+# %% ../nbs/17_claims.ipynb #4a354805
 def plain_error(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     "Mean absolute difference of uint8 images (N, S, S, 3) on the [-1, 1] scale, (N,)."
     return np.array([np.abs(a.astype(np.float64) - b).mean() for a, b in zip(images, others)]) / 127.5
 
-
+# %% ../nbs/17_claims.ipynb #95046c37
 def body_error(images: np.ndarray, target: np.ndarray, masks: np.ndarray) -> np.ndarray:
     "As `plain_error`, over the pixels of the pose masks (N, 1, S, S) only."
     return np.array([np.abs(a.astype(np.float64) - b).mean(-1)[m[0] > 0].mean() if m.any() else 0.0
                      for a, b, m in zip(images, target, masks)]) / 127.5
 
-# %% ../nbs/17_claims.ipynb #4ab9f5ea
+# %% ../nbs/17_claims.ipynb #302f6ba9
 FAR_FEWER = float(np.log2(1.5))
 
 
@@ -239,34 +239,34 @@ def steps_to_reach(steps: np.ndarray, curve: np.ndarray, level: float) -> float:
     share = (level - curve[before]) / (curve[before + 1] - curve[before])
     return max(1.0, float(steps[before] + (steps[before + 1] - steps[before]) * share))
 
-
+# %% ../nbs/17_claims.ipynb #7e1fda41
 def steps_to_converge(steps: np.ndarray, curve: np.ndarray, share: float = 0.9) -> float:
     "The step at which `curve` has made `share` of its way from start to plateau, as `steps_to_reach`."
     curve = np.asarray(curve, float)
     way = curve[-max(1, len(curve) // 4):].mean() - curve[0]
     return steps_to_reach(steps, (curve - curve[0]) / way, share) if way else 1.0
 
-
+# %% ../nbs/17_claims.ipynb #63986a53
 def times_faster(steps: np.ndarray, slow: np.ndarray, fast: np.ndarray) -> float:
     "log2 of the ratio of the steps in which two curves converge: positive if the second is faster."
     return float(np.log2(steps_to_converge(steps, slow) / steps_to_converge(steps, fast)))
 
-
+# %% ../nbs/17_claims.ipynb #13e55fe2
 def sooner(steps: np.ndarray, slow: np.ndarray, fast: np.ndarray, level: float) -> float:
     "log2 of the ratio of the steps in which two curves reach a level: positive if the second is sooner."
     return float(np.log2(steps_to_reach(steps, slow, level) / steps_to_reach(steps, fast, level)))
 
-# %% ../nbs/17_claims.ipynb #8308a45c
+# %% ../nbs/17_claims.ipynb #b64e7613
 def optimal_discriminator(condition: np.ndarray, target: np.ndarray, generated: np.ndarray) -> np.ndarray:
     "The best triplet discriminator, given each image's probability under p_A, p_B and p_G (arrays)."
     return target / (target + (np.asarray(condition) + generated) / 2)
 
-# %% ../nbs/17_claims.ipynb #129189ba
+# %% ../nbs/17_claims.ipynb #5d34ab4b
 def preference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     "1 where the first logit is larger, 0 where the second is, 1/2 where they are equal; (N,)."
     return (np.sign(np.asarray(first) - second) + 1) / 2
 
-
+# %% ../nbs/17_claims.ipynb #d1b42961
 def is_exchangeable(pairs: np.ndarray) -> bool:
     "Whether every image is as often a condition image as a target, in pairs (P, 3) of a store."
     most = int(pairs[:, :2].max()) + 1

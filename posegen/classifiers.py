@@ -83,7 +83,7 @@ class EfficientNetLite0:
         "Class probabilities float32 (N, 1000) of uint8 images (N, H, W, 3), any size."
         return self.outputs(images, batch_size, progress)[1]
 
-# %% ../nbs/11_classifiers.ipynb #508abb4b
+# %% ../nbs/11_classifiers.ipynb #e3e98453
 CLASSIFIERS = {"inception": Inception2015, "efficientnet": EfficientNetLite0}
 
 def open_classifier(name: str, device: torch.device | str = "cpu",

@@ -41,7 +41,8 @@ class Example:
     silhouette: np.ndarray | None = None      # exact mask, uint8 {0, 1} (S, S), where the source has it
 
 # %% ../nbs/05_data.ipynb #17523c80
-def make_pairs(outfit: Sequence[int], split: Sequence[int], flippable: Sequence[bool]) -> np.ndarray:
+def make_pairs(outfit: Sequence[int] | np.ndarray, split: Sequence[int] | np.ndarray,
+               flippable: Sequence[bool] | np.ndarray) -> np.ndarray:
     """Pairs int32 (P, 3): condition image, target image, flip 0 or 1 (R6).
 
     Ordered pairs of two images with the same outfit and split; training pairs of two flippable images also
@@ -61,8 +62,8 @@ def make_pairs(outfit: Sequence[int], split: Sequence[int], flippable: Sequence[
     return np.array(pairs, np.int32).reshape(-1, 3)
 
 # %% ../nbs/05_data.ipynb #2d179fde
-def listed_pairs(pairs: Iterable[tuple], names: Sequence[str], split: Sequence[int],
-                 flippable: Sequence[bool]) -> np.ndarray:
+def listed_pairs(pairs: Iterable[tuple], names: Sequence[str] | np.ndarray, split: Sequence[int] | np.ndarray,
+                 flippable: Sequence[bool] | np.ndarray) -> np.ndarray:
     """Pairs int32 (P, 3) from (condition name, target name), mirrored ones added as in `make_pairs`,
     or from (condition name, target name, flip), which are taken as they are.
 
@@ -74,6 +75,9 @@ def listed_pairs(pairs: Iterable[tuple], names: Sequence[str], split: Sequence[i
         if condition not in index or target not in index:
             continue
         a, b = index[condition], index[target]
+        if a == b:
+            raise UserError(f'The list of pairs joins "{condition}" with itself, and a model trained on that '
+                            "learns to copy; take the pair out of the list.")
         if split[a] != split[b]:
             raise UserError(f'The pair of "{condition}" and "{target}" joins a {SPLITS[split[a]]} image '
                             f"with a {SPLITS[split[b]]} image; take it out of the list of pairs.")
@@ -95,12 +99,21 @@ class PackedExample:
     image: bytes
     silhouette: bytes | None = None
 
+def _compress(pixels: np.ndarray) -> bytes:
+    return zlib.compress(np.ascontiguousarray(pixels, np.uint8), 1)
+
+# %% ../nbs/05_data.ipynb #b3705bc9
 def pack(example: Example, size: int) -> PackedExample:
     "Compress an example of a store of `size` pixels; `UserError` for another shape or a keypoint like NaN."
     image = example.image
     if image.shape != (size, size, 3) or image.dtype != np.uint8:
         raise UserError(f"{example.name}: the image is {image.dtype} {image.shape}, "
                         f"but this store takes uint8 ({size}, {size}, 3).")
+    if np.shape(example.keypoints) != (len(KEYPOINTS), 3):
+        raise UserError(f"{example.name}: the keypoints have the shape {np.shape(example.keypoints)}, "
+                        f"but this store takes ({len(KEYPOINTS)}, 3).")
+    if example.split not in SPLITS:
+        raise UserError(f'{example.name}: the split is "{example.split}"; use one of: {", ".join(SPLITS)}.')
     strange = _not_finite(np.asarray(example.keypoints)[None])
     if strange:
         raise UserError(f"{example.name}: {strange[1]}: correct its keypoints, or leave the image out.")
@@ -118,10 +131,47 @@ def _not_finite(keypoints: np.ndarray) -> tuple[int, str] | None:
     x, y, confidence = keypoints[row, number]
     return row, f"the {KEYPOINTS[number]} is at x {x}, y {y} with confidence {confidence}"
 
-def _compress(pixels: np.ndarray) -> bytes:
-    return zlib.compress(np.ascontiguousarray(pixels, np.uint8), 1)
+# %% ../nbs/05_data.ipynb #c57a556e
+_TYPES = dict(keypoints=np.float32, names=h5py.string_dtype(), split=np.int8, identity=np.int32,
+              outfit=np.int32, flippable=bool)
+_PACKING = dict(dtype=np.uint8, compression="gzip", compression_opts=1)
 
-# %% ../nbs/05_data.ipynb #cda9e3d2
+class _Growing:
+    "A data set of compressed images, one a chunk, that is made with the first of them."
+    def __init__(self, file: h5py.File, name: str, shape: tuple[int, ...]):
+        self.dataset: h5py.Dataset | None = None
+        self.make = functools.partial(file.create_dataset, name, (0, *shape), maxshape=(None, *shape),
+                                      chunks=(1, *shape), **_PACKING)
+
+    def put(self, packed: bytes) -> None:
+        if self.dataset is None:
+            self.dataset = self.make()
+        row = len(self.dataset)
+        self.dataset.resize(row + 1, 0)
+        self.dataset.id.write_direct_chunk((row,) + (0,) * (self.dataset.ndim - 1), packed)
+
+def _write_images(file: h5py.File, examples: Iterable[Example | PackedExample],
+                  size: int) -> dict[str, np.ndarray]:
+    "Append images (and silhouettes) one by one; return the columns that are small enough to keep."
+    images, silhouettes = _Growing(file, "images", (size, size, 3)), _Growing(file, "silhouettes", (size, size))
+    columns: dict[str, list] = {name: [] for name in _TYPES}
+    for example in examples:
+        example = pack(example, size) if isinstance(example, Example) else example
+        images.put(example.image)
+        if example.silhouette is not None:
+            silhouettes.put(example.silhouette)
+        values = dict(keypoints=example.keypoints, names=example.name, split=SPLITS.index(example.split),
+                      identity=example.identity, outfit=example.outfit, flippable=example.flippable)
+        for name, value in values.items():
+            columns[name].append(value)
+    if silhouettes.dataset is not None and len(silhouettes.dataset) != len(columns["names"]):
+        raise UserError(f"{len(silhouettes.dataset)} of {len(columns['names'])} examples have a silhouette: give one to "
+                        "each, or to none.")
+    table = {name: np.array(values, dtype=_TYPES[name]) for name, values in columns.items()}
+    table["keypoints"] = table["keypoints"].reshape(-1, 18, 3)
+    return table
+
+# %% ../nbs/05_data.ipynb #df27adca
 class _PatientFile(io.FileIO):
     """A file that HDF5 can close on a full disk, where it would otherwise crash the process.
 
@@ -153,6 +203,26 @@ class _PatientFile(io.FileIO):
         if self.error is not None:
             raise self.error
 
+# %% ../nbs/05_data.ipynb #d2903281
+def _check_names(names: np.ndarray) -> None:
+    unique, times = np.unique(names.astype(str), return_counts=True)
+    if (times > 1).any():
+        raise UserError(f'Two images have the name "{unique[times > 1][0]}"; rename one of them.')
+
+def _check_split(outfit: np.ndarray, split: np.ndarray) -> None:
+    # one identity in both splits is the only data of a video: there outfits are numbered by split
+    shared = set(outfit[split == 0]) & set(outfit[split == 1])
+    if shared:
+        raise UserError(f"{len(shared)} outfits (for example number {min(shared)}) lie in train and in test; "
+                        "split the images so that an outfit is in one of them.")
+
+def _check_pairs(pairs: np.ndarray, split: np.ndarray, source: str) -> None:
+    for number, name in enumerate(SPLITS):
+        if not (split[pairs[:, 0]] == number).any():
+            raise UserError(f"{source} gives no {name} pair: it needs two images of one person in "
+                            f"one outfit in the {name} split (found {(split == number).sum()} images there).")
+
+# %% ../nbs/05_data.ipynb #e1a7e426
 def write_store(path: str | Path, examples: Iterable[Example | PackedExample], size: int, source: str,
                 licence: str = "", parameters: dict[str, Any] | None = None,
                 counts: dict[str, int] | None = None, rejected: Sequence[tuple[str, str]] = (),
@@ -171,12 +241,7 @@ def write_store(path: str | Path, examples: Iterable[Example | PackedExample], s
             _check_names(table["names"])
             found = (make_pairs(table["outfit"], table["split"], table["flippable"]) if pairs is None else
                      listed_pairs(pairs, table["names"], table["split"], table["flippable"]))
-            part = table["split"][found[:, 0]]
-            for number, name in enumerate(SPLITS):
-                if not (part == number).any():
-                    images = (table["split"] == number).sum()
-                    raise UserError(f"{source} gives no {name} pair: it needs two images of one person in "
-                                    f"one outfit in the {name} split (found {images} images there).")
+            _check_pairs(found, table["split"], source)
             for name, values in table.items():
                 file[name] = values
             file["pairs"] = found
@@ -195,93 +260,20 @@ def _final_counts(table: dict[str, np.ndarray], pairs: np.ndarray) -> dict[str, 
             "train images with those mirrored": int(train.sum() + table["flippable"][train].sum()),
             "train pairs": int((part == 0).sum()), "test pairs": int((part == 1).sum())}
 
-_TYPES = dict(keypoints=np.float32, names=h5py.string_dtype(), split=np.int8, identity=np.int32,
-              outfit=np.int32, flippable=bool)
+# %% ../nbs/05_data.ipynb #f2d4b98d
+def _version(path: Path) -> tuple[int, ...]:
+    facts = path.stat()
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
-def _write_images(file: h5py.File, examples: Iterable[Example | PackedExample],
-                  size: int) -> dict[str, np.ndarray]:
-    "Append images (and silhouettes) one by one; return the columns that are small enough to keep."
-    packing = dict(dtype=np.uint8, compression="gzip", compression_opts=1)
-    images = file.create_dataset("images", (0, size, size, 3), maxshape=(None, size, size, 3),
-                                 chunks=(1, size, size, 3), **packing)
-    silhouettes = None
-    columns: dict[str, list] = {name: [] for name in _TYPES}
-    for n, example in enumerate(examples):
-        example = pack(example, size) if isinstance(example, Example) else example
-        images.resize(n + 1, 0)
-        images.id.write_direct_chunk((n, 0, 0, 0), example.image)
-        if example.silhouette is not None:
-            if silhouettes is None:
-                silhouettes = file.create_dataset("silhouettes", (0, size, size), maxshape=(None, size, size),
-                                                  chunks=(1, size, size), **packing)
-            silhouettes.resize(n + 1, 0)
-            silhouettes.id.write_direct_chunk((n, 0, 0), example.silhouette)
-        for name, value in dict(keypoints=example.keypoints, names=example.name,
-                                split=SPLITS.index(example.split), identity=example.identity,
-                                outfit=example.outfit, flippable=example.flippable).items():
-            columns[name].append(value)
-    table = {name: np.array(values, dtype=_TYPES[name]) for name, values in columns.items()}
-    table["keypoints"] = table["keypoints"].reshape(-1, 18, 3)
-    return table
-
-def _check_names(names: np.ndarray) -> None:
-    unique, times = np.unique(names.astype(str), return_counts=True)
-    if (times > 1).any():
-        raise UserError(f'Two images have the name "{unique[times > 1][0]}"; rename one of them.')
-
-def _check_split(outfit: np.ndarray, split: np.ndarray) -> None:
-    # one identity in both splits is the only data of a video: there outfits are numbered by split
-    shared = set(outfit[split == 0]) & set(outfit[split == 1])
-    if shared:
-        raise UserError(f"{len(shared)} outfits (for example number {min(shared)}) lie in train and in test; "
-                        "split the images so that an outfit is in one of them.")
-
-# %% ../nbs/05_data.ipynb #ecf20038
-IN_MEMORY_SHARE = 0.25        # image data up to this share of the memory is read at once
-_COLUMNS = dict(keypoints=(18, 3), names=(), split=(), identity=(), outfit=(), flippable=())
-
-def processes_here() -> int:
-    "How many processes of this run share the machine, as torchrun or accelerate have put it down."
-    return int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("WORLD_SIZE") or 1)
-
-def _memory_bytes() -> int:
-    "What this process may use: its share of the machine's memory, or of less in a container."
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.is_file() else "max"
-    return (min(total, int(text)) if text.isdigit() else total) // processes_here()
-
-class Store:
-    """A data set on disk (R7). Small columns are arrays; `images` is one too if it takes no more than
-    `IN_MEMORY_SHARE` of the memory, and is read when it is first asked for. A process that was forked off
-    opens the file anew, because HDF5 cannot share an open one.
-
-    `images` uint8 (N, S, S, 3) · `keypoints` float32 (N, 18, 3) · `names` · `split` (0 train, 1 test) ·
-    `identity`, `outfit` int32 · `flippable` bool · `pairs` int32 (P, 3) · `silhouettes` uint8 (N, S, S) or
-    None.
-    Raises `UserError` for a missing, truncated or foreign file, for a keypoint that is no number, and when
-    images that are asked for are damaged.
-    """
+class _SharedFile:
+    "An HDF5 file open for reading; a process that was forked off opens it anew, since HDF5 cannot share it."
     def __init__(self, path: str | Path):
         self.path = Path(path)
         if not self.path.is_file():
-            raise UserError(f"There is no store {self.path}; make one with: "
+            raise UserError(f"There is no store {self.path}; make one with the notebook 10_prepare, or with: "
                             f"posegen prepare SOURCE {self.path}")
         self._place, self._version = self.path.absolute(), _version(self.path)
         self._open()
-        if self.file.attrs.get("schema") != SCHEMA:
-            raise UserError(f"{self.path} is an HDF5 file but not a store of this version "
-                            f"(schema {self.file.attrs.get('schema')}, expected {SCHEMA}): prepare it again.")
-        try:
-            self._check_layout()
-            self._read_columns()
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:  # h5py raises all of these
-            raise UserError(f"{self.path} is damaged ({error}): prepare it again.") from None
-        strange = _not_finite(self.keypoints)
-        if strange:
-            row, what = strange
-            raise UserError(f'{self.path} is damaged (row {row}, "{self.names[row]}": {what}): '
-                            "prepare it again from keypoints that are numbers.")
 
     def _open(self) -> None:
         try:
@@ -298,6 +290,89 @@ class Store:
                 raise UserError(f"{self.path} was replaced or removed while it was in use: run again.")
             self._open()
         return self._file
+
+# %% ../nbs/05_data.ipynb #f5ac366e
+IN_MEMORY_SHARE = 0.25        # image data up to this share of the memory is read at once
+
+def processes_here() -> int:
+    "How many processes of this run share the machine, as torchrun or accelerate have put it down."
+    return int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("WORLD_SIZE") or 1)
+
+def _memory_bytes() -> int:
+    "What this process may use: its share of the machine's memory, or of less in a container."
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.is_file() else "max"
+    return (min(total, int(text)) if text.isdigit() else total) // processes_here()
+
+# %% ../nbs/05_data.ipynb #a9d12b71
+class _StoredImages(_SharedFile):
+    "The images of a store, in memory if they fit."
+    names: np.ndarray
+    size: int
+
+    @functools.cached_property
+    def _in_memory(self) -> np.ndarray | None:
+        if self.file["images"].size > IN_MEMORY_SHARE * _memory_bytes():
+            return None
+        return self._sound(np.s_[:])
+
+    @property
+    def in_memory(self) -> bool:
+        "Whether all images are in memory; reads them if there is room and it has not been done."
+        return self._in_memory is not None
+
+    @property
+    def images(self) -> np.ndarray | h5py.Dataset:
+        return self._in_memory if self.in_memory else self.file["images"]
+
+    def _sound(self, which: int | slice) -> np.ndarray:
+        try:
+            return self.file["images"][which]
+        except OSError as error:
+            what = "its images" if isinstance(which, slice) else f'image {which}, "{self.names[which]}",'
+            raise UserError(f"{self.path} is damaged ({what} cannot be read: {error}): "
+                            "prepare it again.") from None
+
+    def read(self, index: np.ndarray) -> np.ndarray:
+        "A copy of the images uint8 (n, S, S, 3) at `index`, in that order."
+        index = np.asarray(index)
+        if self.in_memory:
+            return self.images[index]
+        images = np.empty((len(index), self.size, self.size, 3), np.uint8)
+        for number, row in enumerate(index):       # one by one: to select several takes HDF5 25 times as long
+            images[number] = self._sound(int(row))
+        return images
+
+# %% ../nbs/05_data.ipynb #559c4bd3
+_COLUMNS = dict(keypoints=(18, 3), names=(), split=(), identity=(), outfit=(), flippable=())
+
+class Store(_StoredImages):
+    """A data set on disk (R7). Small columns are arrays; `images` is one too if it takes no more than
+    `IN_MEMORY_SHARE` of the memory, and is read when it is first asked for. A process that was forked off
+    opens the file anew, because HDF5 cannot share an open one.
+
+    `images` uint8 (N, S, S, 3) · `keypoints` float32 (N, 18, 3) · `names` · `split` (0 train, 1 test) ·
+    `identity`, `outfit` int32 · `flippable` bool · `pairs` int32 (P, 3) · `silhouettes` uint8 (N, S, S) or
+    None.
+    Raises `UserError` for a missing, truncated or foreign file, for a keypoint that is no number, and when
+    images that are asked for are damaged.
+    """
+    def __init__(self, path: str | Path):
+        super().__init__(path)
+        if self.file.attrs.get("schema") != SCHEMA:
+            raise UserError(f"{self.path} is an HDF5 file but not a store of this version "
+                            f"(schema {self.file.attrs.get('schema')}, expected {SCHEMA}): prepare it again.")
+        try:
+            self._check_layout()
+            self._read_columns()
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:  # h5py raises all of these
+            raise UserError(f"{self.path} is damaged ({error}): prepare it again.") from None
+        strange = _not_finite(self.keypoints)
+        if strange:
+            row, what = strange
+            raise UserError(f'{self.path} is damaged (row {row}, "{self.names[row]}": {what}): '
+                            "prepare it again from keypoints that are numbers.")
 
     def _read_columns(self) -> None:
         attributes = self.file.attrs
@@ -326,29 +401,6 @@ class Store:
     def silhouettes(self) -> h5py.Dataset | None:
         return self.file.get("silhouettes")
 
-    @functools.cached_property
-    def _in_memory(self) -> np.ndarray | None:
-        if self.file["images"].size > IN_MEMORY_SHARE * _memory_bytes():
-            return None
-        return self._sound(np.s_[:])
-
-    @property
-    def in_memory(self) -> bool:
-        "Whether all images are in memory; reads them if there is room and it has not been done."
-        return self._in_memory is not None
-
-    @property
-    def images(self) -> np.ndarray | h5py.Dataset:
-        return self._in_memory if self.in_memory else self.file["images"]
-
-    def _sound(self, which: int | slice) -> np.ndarray:
-        try:
-            return self.file["images"][which]
-        except OSError as error:
-            what = "its images" if isinstance(which, slice) else f'image {which}, "{self.names[which]}",'
-            raise UserError(f"{self.path} is damaged ({what} cannot be read: {error}): "
-                            "prepare it again.") from None
-
     @property
     def label(self) -> str:
         "What results on this store must be called."
@@ -356,25 +408,11 @@ class Store:
             return "overfitting check"
         return "embedded data set" if self.source == "embedded people" else "own data"
 
-    def read(self, index: np.ndarray) -> np.ndarray:
-        "A copy of the images uint8 (n, S, S, 3) at `index`, in that order."
-        index = np.asarray(index)
-        if self.in_memory:
-            return self._in_memory[index]
-        images = np.empty((len(index), self.size, self.size, 3), np.uint8)
-        for number, row in enumerate(index):       # one by one: to select several takes HDF5 25 times as long
-            images[number] = self._sound(int(row))
-        return images
-
-def _version(path: Path) -> tuple[int, ...]:
-    facts = path.stat()
-    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
-
 def open_store(path: str | Path) -> Store:
     "Open a store for reading; see `Store`."
     return Store(path)
 
-# %% ../nbs/05_data.ipynb #966cb95f
+# %% ../nbs/05_data.ipynb #ade66015
 def normalise(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     "uint8 to floating point in [-1, 1]: (x - 127.5) / 127.5 (report section 4, R8)."
     return (images.to(dtype) - 127.5) / 127.5
@@ -397,7 +435,7 @@ class PairDataset(torch.utils.data.Dataset):
         item = {name: values[0] for name, values in self.batch([index]).items()}
         return {**item, "condition": normalise(item["condition"]), "target": normalise(item["target"])}
 
-    def batch(self, index: Sequence[int]) -> dict[str, Tensor]:
+    def batch(self, index: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
         """Several items at once, images as uint8 (n, 3, S, S): a quarter of the bytes to move to a GPU.
 
         The images are in memory as they are stored, pixel by pixel: what torch calls channels-last.
@@ -420,7 +458,7 @@ class PairDataset(torch.utils.data.Dataset):
         part.rows = self.rows[kept]
         return part
 
-# %% ../nbs/05_data.ipynb #bc6487e3
+# %% ../nbs/05_data.ipynb #b1361f5b
 def hold_out(dataset: PairDataset, share: float = 0.05, seed: int = 0) -> tuple[PairDataset, PairDataset]:
     """Pairs to train on and pairs to validate with: those of a `share` of the people, at least of one.
 
@@ -443,7 +481,7 @@ def hold_out(dataset: PairDataset, share: float = 0.05, seed: int = 0) -> tuple[
                         "for validation: bring more, or set validate_every to 0.")
     return training, validation
 
-# %% ../nbs/05_data.ipynb #c951496b
+# %% ../nbs/05_data.ipynb #f7b84279
 class PairBatches:
     """An endless iterator of index batches (`batch_size` ints below `n`), a function of seed and `position`.
 

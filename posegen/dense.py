@@ -56,25 +56,7 @@ def read_dense(folder: str | Path, index: int) -> dict[str, np.ndarray]:
             raise UserError(f"{path} has no pair number {index}; it holds {len(file)}.")
         return {key: value[:] for key, value in file[f"Data_{index}"].items()}
 
-# %% ../nbs/05c_dense.ipynb #ea7bf842
-def recover_keypoints(maps: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """Keypoints float32 (18, 3) with confidence 1 or 0 from pose maps (S, S, 18), positive inside the discs.
-
-    Also how many of them are uncertain, and how many channels show something that is no disc (then missing).
-    """
-    size = len(maps)
-    keypoints, uncertain, foreign = np.zeros((len(KEYPOINTS), 3), np.float32), 0, 0
-    for number in range(len(KEYPOINTS)):
-        y, x = np.nonzero(maps[..., number] > 0)
-        if len(x):
-            centres = _disc_centres(x, y, size)
-            uncertain += len(centres) > 1
-            foreign += len(centres) == 0
-            if len(centres):
-                outside = np.maximum(np.maximum(-centres, centres - (size - 1)), 0).sum(1)
-                keypoints[number] = *centres[outside.argmin()], 1
-    return keypoints, uncertain, foreign
-
+# %% ../nbs/05c_dense.ipynb #68093d2c
 def _disc_centres(x: np.ndarray, y: np.ndarray, size: int) -> np.ndarray:
     "All centres, int (n, 2) x and y, whose disc shows exactly these pixels in an image of this size."
     radius = pose_radius(size)
@@ -97,7 +79,26 @@ def _visible_pixels(centres: np.ndarray, size: int) -> np.ndarray:
     x, y = centres[:, :1] + dx[disc], centres[:, 1:] + dy[disc]
     return ((x >= 0) & (x < size) & (y >= 0) & (y < size)).sum(1)
 
-# %% ../nbs/05c_dense.ipynb #efe2cfaf
+# %% ../nbs/05c_dense.ipynb #d8b73e9b
+def recover_keypoints(maps: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Keypoints float32 (18, 3) with confidence 1 or 0 from pose maps (S, S, 18), positive inside the discs.
+
+    Also how many of them are uncertain, and how many channels show something that is no disc (then missing).
+    """
+    size = len(maps)
+    keypoints, uncertain, foreign = np.zeros((len(KEYPOINTS), 3), np.float32), 0, 0
+    for number in range(len(KEYPOINTS)):
+        y, x = np.nonzero(maps[..., number] > 0)
+        if len(x):
+            centres = _disc_centres(x, y, size)
+            uncertain += len(centres) > 1
+            foreign += len(centres) == 0
+            if len(centres):
+                outside = np.maximum(np.maximum(-centres, centres - (size - 1)), 0).sum(1)
+                keypoints[number] = *centres[outside.argmin()], 1
+    return keypoints, uncertain, foreign
+
+# %% ../nbs/05c_dense.ipynb #8242e5cb
 @dataclass(frozen=True)
 class DenseFile:
     "A file of pairs and the split that its place tells, if any."
@@ -128,6 +129,7 @@ def find_dense(source: str | Path) -> list[DenseFile]:
                         '"train" and one into "test".')
     return found
 
+# %% ../nbs/05c_dense.ipynb #b1de8a2c
 def _is_dense(path: Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
@@ -149,6 +151,7 @@ def _dense_file(path: Path, split: str | None) -> DenseFile:
                         "is not whole, so copy them again.")
     return DenseFile(path, split, n, size)
 
+# %% ../nbs/05c_dense.ipynb #d6629f58
 def _dataset(file: h5py.File, pair: int, part: str, side: int) -> h5py.Dataset:
     name = f"Data_{pair}/{part}_{side}"
     dataset = file.get(name)
@@ -162,6 +165,7 @@ def _dataset(file: h5py.File, pair: int, part: str, side: int) -> h5py.Dataset:
                         f"{PARTS[part]} channels of numbers is needed.")
     return dataset
 
+# %% ../nbs/05c_dense.ipynb #7bba86d2
 def _fingerprint(file: h5py.File, pair: int, side: int) -> str:
     digest = hashlib.sha256()
     for part in PARTS:
@@ -183,7 +187,7 @@ def fingerprints(path: Path, pairs: range) -> dict[str, np.ndarray]:
         raise UserError(f"{path} is damaged ({error}): copy it again.") from None
     return {"keys": np.array(keys, "U64").reshape(-1, 2)}
 
-# %% ../nbs/05c_dense.ipynb #50ce11d1
+# %% ../nbs/05c_dense.ipynb #13f9fb1a
 @dataclass
 class DenseImage:
     "One image of a dense file, with what was found out about it."
@@ -198,8 +202,8 @@ def dense_image(file: h5py.File, pair: int, side: int, name: str) -> DenseImage:
     "Unpack one side (0 or 1) of a pair and check it; `UserError` for pixels that are no 8-bit colours."
     pixels, maps, mask = (_dataset(file, pair, part, side)[:] for part in PARTS)
     if (pixels < 0).any() or (pixels > 255).any() or (pixels != np.trunc(pixels)).any():
-        raise UserError(f"{file.filename}, pair {pair}: the image holds values that are no whole numbers from "
-                        "0 to 255; write the images as they were, not normalised.")
+        raise UserError(f"{file.filename}, pair {pair}: the image holds values that are no whole numbers "
+                        "from 0 to 255; write the images as they were, not normalised.")
     pixels, size = pixels.astype(np.uint8), len(pixels)
     keypoints, uncertain, _ = recover_keypoints(maps)
     maps_again = pose_maps(keypoints, size).permute(1, 2, 0).numpy() > 0
@@ -212,7 +216,7 @@ def dense_image(file: h5py.File, pair: int, side: int, name: str) -> DenseImage:
 def _digest(pixels: np.ndarray, keypoints: np.ndarray) -> str:
     return hashlib.sha256(pixels.tobytes() + keypoints.tobytes()).hexdigest()
 
-# %% ../nbs/05c_dense.ipynb #339a7201
+# %% ../nbs/05c_dense.ipynb #b021cac2
 @dataclass
 class Arrangement:
     "Where the images of dense files go; arrays over the different images in the order of their first pair."
@@ -246,6 +250,7 @@ def _components(pairs: np.ndarray, n: int) -> np.ndarray:
     graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     return connected_components(graph, directed=False)[1]
 
+# %% ../nbs/05c_dense.ipynb #1592a231
 def _is_mirrored(outfit: np.ndarray, mirror: np.ndarray, original: np.ndarray,
                  held_out: np.ndarray | None) -> np.ndarray:
     "Which images lie in an outfit that mirrors (a part of) one earlier outfit of the same split."

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .core import Config, ProcessLost, Terminated, UserError, best_device
 
-# %% ../nbs/07a_engine.ipynb #adeb7542
+# %% ../nbs/07a_engine.ipynb #dab5dce7
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 def choose_precision(precision: str, device: torch.device) -> str:
@@ -30,7 +30,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
         return "float32"
     return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
 
-# %% ../nbs/07a_engine.ipynb #8af44e26
+# %% ../nbs/07a_engine.ipynb #4ab06d17
 def can_compile(device: torch.device) -> bool:
     "Whether torch.compile finds the compiler that it needs on this machine."
     if device.type == "cuda":
@@ -41,18 +41,47 @@ def choose_compile(choice: str, device: torch.device) -> bool:
     "What `Config.compile` means on a device. Raises `UserError` for \"always\" where there is no compiler."
     if choice == "always" and not can_compile(device):
         needed = "Triton" if device.type == "cuda" else "a C++ compiler (g++ or clang++)"
-        raise UserError(f'Config.compile is "always", but {needed} was not found: install it, or set compile="never".')
+        raise UserError(f'Config.compile is "always", but {needed} was not found: '
+                        'install it, or set compile="never".')
     return choice == "always" or (choice == "auto" and device.type == "cuda" and can_compile(device))
 
-# %% ../nbs/07a_engine.ipynb #1ed62074
+# %% ../nbs/07a_engine.ipynb #bbba5909
 def keep_freed_memory() -> None:
     "Let this process keep freed memory of up to 32 MiB a block for itself, where the C library is glibc."
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
     if mallopt:
-        mallopt(-3, 32 * 2**20)         # M_MMAP_THRESHOLD: smaller blocks do not come from the system one by one
-        mallopt(-1, -1)                 # M_TRIM_THRESHOLD: never hand back what is free
+        mallopt(-3, 32 * 2**20)     # M_MMAP_THRESHOLD: smaller blocks do not come from the system one by one
+        mallopt(-1, -1)             # M_TRIM_THRESHOLD: never hand back what is free
 
-# %% ../nbs/07a_engine.ipynb #7d39ccbe
+# %% ../nbs/07a_engine.ipynb #97573a43
+class _Group:
+    "The processes that share a step: this one has number `rank` of `processes`, counted from 0."
+    def __init__(self, on_cpu: bool):
+        # without the word it believes to be alone where there is no GPU
+        self.state = PartialState(cpu=on_cpu)
+        self.processes, self.rank = self.state.num_processes, self.state.process_index
+
+    def _average(self, gradients: list[Tensor]) -> None:
+        if self.processes == 1 or not gradients:
+            return
+        together = reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
+        for gradient, mean in zip(gradients, together.split([gradient.numel() for gradient in gradients])):
+            gradient.copy_(mean.view_as(gradient))
+
+    def mean(self, values: Tensor) -> Tensor:
+        "The mean of a tensor over the processes."
+        return reduce(values, "mean") if self.processes > 1 else values
+
+    @property
+    def writes(self) -> bool:
+        "Whether this is the process that writes files and speaks."
+        return self.rank == 0
+
+    def wait(self) -> None:
+        "Go on when every process has come here."
+        self.state.wait_for_everyone()
+
+# %% ../nbs/07a_engine.ipynb #98214b1e
 def fast_layout(module: nn.Module) -> nn.Module:
     "Convolution weights in channels-last order, which the CPU's and the GPU's convolutions prefer."
     return module.to(memory_format=torch.channels_last)
@@ -60,11 +89,12 @@ def fast_layout(module: nn.Module) -> nn.Module:
 def adam(module: nn.Module, learning_rate: float, config: Config) -> torch.optim.Adam:
     "The Adam of the report (section 5.1, R17), on a GPU in one kernel for all weights."
     on_gpu = next(module.parameters()).is_cuda
-    return torch.optim.Adam(module.parameters(), lr=learning_rate, betas=(config.adam_beta1, config.adam_beta2),
-                            fused=on_gpu or None)
+    return torch.optim.Adam(module.parameters(), lr=learning_rate, fused=on_gpu or None,
+                            betas=(config.adam_beta1, config.adam_beta2))
 
-class Engine:
-    """How steps are computed: device, precision, compilation, largest gradient, and the processes that share them.
+# %% ../nbs/07a_engine.ipynb #b6a8798e
+class Engine(_Group):
+    """How steps are computed: device, precision, compilation, largest gradient, processes that share them.
 
     Without a configuration: plain float32 in one process or several. `rank` counts the `processes` from 0.
     Raises `UserError` for a batch that the processes cannot share equally.
@@ -72,23 +102,23 @@ class Engine:
     def __init__(self, config: Config | None = None, device: torch.device | None = None):
         config = config or Config(precision="float32", compile="never")
         on_cpu = torch.device(device or best_device()).type == "cpu"
-        self.state = PartialState(cpu=on_cpu)      # without the word it believes to be alone where there is no GPU
-        self.processes, self.rank = self.state.num_processes, self.state.process_index
+        super().__init__(on_cpu)
         self.device = torch.device(device or (self.state.device if self.processes > 1 else best_device()))
         if on_cpu:
             keep_freed_memory()
         else:
-            torch.backends.cudnn.benchmark = True      # shapes never change: let it try which algorithm is fastest
+            torch.backends.cudnn.benchmark = True  # shapes never change: let it try which one is fastest
         self.precision = choose_precision(config.precision, self.device)
-        self.dtype = torch.float64 if self.precision == "float64" else torch.float32     # of weights and losses
+        # of weights and losses
+        self.dtype = torch.float64 if self.precision == "float64" else torch.float32
         self.compiles = choose_compile(config.compile, self.device)
         self.gradient_clip = config.gradient_clip
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
         self.skipped = 0                    # steps whose scaled gradients overflowed
         if config.batch_size % (self.processes * config.accumulation):
-            raise UserError(f"Config.batch_size is {config.batch_size}, which {self.processes} processes cannot share in "
-                            f"equal parts (accumulation {config.accumulation}): choose a multiple of "
-                            f"{self.processes * config.accumulation}.")
+            raise UserError(f"Config.batch_size is {config.batch_size}, which {self.processes} processes "
+                            f"cannot share in equal parts (accumulation {config.accumulation}): choose "
+                            f"a multiple of {self.processes * config.accumulation}.")
 
     def prepare(self, module: nn.Module) -> nn.Module:
         "The module on the device, in its number format, compiled if wanted, with the weights of process 0."
@@ -112,75 +142,63 @@ class Engine:
         return self.scaler.scale(loss)
 
     def update(self, optimizer: torch.optim.Optimizer) -> None:
-        "Average the gradients over the processes, clip them, and let the optimiser step (or skip, in float16)."
-        gradients = [parameter.grad for group in optimizer.param_groups for parameter in group["params"]
-                     if parameter.grad is not None]
-        self._average(gradients)
+        "Average the gradients over the processes, clip them, let the optimiser step (or skip, in float16)."
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self._average([parameter.grad for parameter in parameters if parameter.grad is not None])
         if self.gradient_clip:
             self.scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], self.gradient_clip)
+            nn.utils.clip_grad_norm_(parameters, self.gradient_clip)
         self.scaler.step(optimizer)
         if self.scaler.is_enabled():
             before = self.scaler.get_scale()
             self.scaler.update()
             self.skipped += self.scaler.get_scale() < before
 
-    def _average(self, gradients: list[Tensor]) -> None:
-        if self.processes == 1 or not gradients:
-            return
-        together = reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
-        for gradient, mean in zip(gradients, together.split([gradient.numel() for gradient in gradients])):
-            gradient.copy_(mean.view_as(gradient))
-
-    def mean(self, values: Tensor) -> Tensor:
-        "The mean of a tensor over the processes."
-        return reduce(values, "mean") if self.processes > 1 else values
-
     def any(self, flag: bool) -> bool:
         "Whether the flag is set in any process."
         return bool(self.mean(torch.tensor(float(flag), device=self.device)) > 0)
 
-    @property
-    def writes(self) -> bool:
-        "Whether this is the process that writes files and speaks."
-        return self.rank == 0
+# %% ../nbs/07a_engine.ipynb #84e18580
+def _free_port() -> int:
+    "A port of its own for each run: two on one machine must not meet."
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
-    def wait(self) -> None:
-        "Go on when every process has come here."
-        self.state.wait_for_everyone()
+def _failure(said: str) -> UserError | ProcessLost:
+    "What to raise for a process that ended with these words, `NameOfTheError: its text`."
+    kind, _, text = said.partition(": ")
+    if kind == "UserError":
+        return UserError(text)
+    return ProcessLost(f"A process of the training failed ({said}); after putting that right, start the same "
+                       "command again: it goes on from the last checkpoint.")
 
-# %% ../nbs/07a_engine.ipynb #4c527a59
+# %% ../nbs/07a_engine.ipynb #0fb12b07
 def launch(function: Callable, processes: int, *arguments: Any) -> None:
     """Call `function(*arguments)` here, or, for more than one, in that many processes of this machine.
 
-    Raises `UserError` where there are fewer GPUs than processes, where this process has trained already, and if one
-    of them does; `ProcessLost` if one of them fails in another way.
+    Raises `UserError` where there are fewer GPUs than processes, where this process has trained already, and
+    if one of them does; `ProcessLost` if one of them fails in another way.
     """
     if processes == 1:
         function(*arguments)
         return
     found = torch.cuda.device_count()
     if 0 < found < processes:          # to ask is_available() would initialise CUDA, which no fork survives
-        raise UserError(f"{processes} processes were asked for, but there are {found} GPUs: ask for {found} or fewer.")
+        raise UserError(f"{processes} processes were asked for, but there are {found} GPUs: "
+                        f"ask for {found} or fewer.")
     if PartialState._shared_state:      # its copies in the new processes would believe that they are alone
-        raise UserError("This process has trained already and cannot be divided any more: restart the kernel, and start "
-                        "the training of several processes first.")
+        raise UserError("This process has trained already and cannot be divided any more: restart the "
+                        "kernel, and start the training of several processes first.")
     from accelerate import notebook_launcher
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    with socket.socket() as free:              # a port of its own: two runs on one machine must not meet
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     try:
-        notebook_launcher(function, arguments, num_processes=processes, use_port=str(port))
+        notebook_launcher(function, arguments, num_processes=processes, use_port=str(_free_port()))
     except SignalException as stop:
         raise (Terminated if stop.sigval == signal.SIGTERM else KeyboardInterrupt) from None
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
         said = failure.message["message"] if isinstance(failure.message, dict) else failure.message
-        kind, _, text = said.partition(": ")
-        if kind == "UserError":
-            raise UserError(text) from None
-        raise ProcessLost(f"A process of the training failed ({said}); after putting that right, start the same command "
-                          "again: it goes on from the last checkpoint.") from None
+        raise _failure(said) from None

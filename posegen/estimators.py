@@ -2,7 +2,7 @@
 
 # %% auto #0
 __all__ = ['LEAST_VISIBILITY', 'IMAGES_PER_PROCESS', 'PoseEstimator', 'to_keypoints', 'MediaPipeEstimator', 'draw_people',
-           'Journal', 'short_reason', 'Estimates', 'estimate_folder', 'estimate_poses', 'export_keypoints']
+           'Journal', 'short_reason', 'Estimates', 'estimate_poses', 'estimate_folder', 'export_keypoints']
 
 # %% ../nbs/03_estimators.ipynb #ba330d29
 import errno
@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Iterable, Protocol
+from typing import Any, Iterable, Iterator, Protocol
 
 import numpy as np
 from joblib import cpu_count
@@ -77,7 +77,21 @@ def draw_people(image: np.ndarray, poses: list[np.ndarray]) -> np.ndarray:
         image = draw_skeleton(image, pose)
     return image
 
-# %% ../nbs/03_estimators.ipynb #6c8e4b86
+# %% ../nbs/03_estimators.ipynb #12f8a92a
+def _whole_entries(content: bytes) -> Iterator[tuple[dict[str, Any], int]]:
+    "The entries of a journal, each with the byte at which its line ends, up to the first that is broken."
+    end = 0
+    for line in content.splitlines(keepends=True):
+        try:
+            entry = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            entry = None
+        if entry is None:
+            return
+        end += len(line)
+        yield entry, end
+
+# %% ../nbs/03_estimators.ipynb #e1861df2
 class Journal:
     """What a stopped run has done already; also a place to note down more.
 
@@ -98,23 +112,16 @@ class Journal:
                             "may write to and that has room.") from None
 
     def _read(self, content: bytes, run: dict[str, Any]) -> int:
-        "Take up the outcomes; returns how many bytes of the file are whole lines."
+        "Take up the outcomes; returns how many bytes of the file are to stay."
         end = 0
-        for line in content.splitlines(keepends=True):
-            try:
-                entry = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:
-                entry = None
-            if entry is None:
-                break
-            if end == 0 and entry != run and self.kept:
+        for number, (entry, end) in enumerate(_whole_entries(content)):
+            if number:
+                self.outcomes[entry["name"]] = entry
+            elif entry != run and self.kept:
                 return 0
-            if end == 0 and entry != run:
+            elif entry != run:
                 raise UserError(f"{self.path} is the journal of a run that was stopped, with other choices "
                                 f"({entry} and not {run}): repeat that run, or delete the file.")
-            if end:
-                self.outcomes[entry["name"]] = entry
-            end += len(line)
         return end
 
     def _write(self, entry: dict[str, Any]) -> None:
@@ -137,7 +144,12 @@ class Journal:
         if finished and not self.kept:
             self.path.unlink()
 
-# %% ../nbs/03_estimators.ipynb #e014caf6
+# %% ../nbs/03_estimators.ipynb #4e8173cf
+def short_reason(error: UserError, path: Path) -> str:
+    "What is wrong with a file, so that it can be counted: without its path, details and advice."
+    sentence = str(error).replace(str(path), "").partition(";")[0]
+    return re.sub(r" *\(.*\)", "", sentence).strip(" .")
+
 def _file_stamp(path: Path) -> list[int]:
     try:
         status = path.stat()
@@ -145,6 +157,7 @@ def _file_stamp(path: Path) -> list[int]:
         return []
     return [status.st_size, status.st_mtime_ns]
 
+# %% ../nbs/03_estimators.ipynb #a09b754e
 def _estimate_image(folder: Path, name: str, person: str, estimator: PoseEstimator) -> dict[str, Any]:
     "What became of one image: its `pose`, or the `reason` for none; how many `people` it holds, if read."
     outcome = dict(name=name, stamp=_file_stamp(folder / name), people=None, pose=None, reason=None)
@@ -159,15 +172,45 @@ def _estimate_image(folder: Path, name: str, person: str, estimator: PoseEstimat
     pose[:, :2] = pose[:, :2].round(2)
     return outcome | dict(people=people, pose=pose.tolist())
 
-def short_reason(error: UserError, path: Path) -> str:
-    "What is wrong with a file, so that it can be counted: without its path, details and advice."
-    sentence = str(error).replace(str(path), "").partition(";")[0]
-    return re.sub(r" *\(.*\)", "", sentence).strip(" .")
-
-# %% ../nbs/03_estimators.ipynb #9d60561b
+# %% ../nbs/03_estimators.ipynb #e5ed67a3
 IMAGES_PER_PROCESS = 20      # with fewer, starting a process takes longer than it saves
 
-# %% ../nbs/03_estimators.ipynb #350f4249
+def _fill_journal(journal: Journal, folder: Path, names: list[str], person: str, estimator: PoseEstimator,
+                  workers: int | None) -> None:
+    "Estimate all images that the journal does not know, or knew with another content."
+    done = {name for name, one in journal.outcomes.items() if one["stamp"] == _file_stamp(folder / name)}
+    todo = [name for name in names if name not in done]
+    if workers is None:
+        workers = min(cpu_count(), len(todo) // IMAGES_PER_PROCESS)
+    shown = Progress(len(names), "images", done=len(names) - len(todo))
+    try:
+        work = ((folder, name, person, estimator) for name in todo)
+        for outcome in in_processes(_estimate_image, work, workers):
+            journal.add(outcome)
+            shown.update()
+    finally:
+        shown.close()
+
+# %% ../nbs/03_estimators.ipynb #d853db13
+def _usable_names(names: Iterable[str], table: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    "The names that the table can hold, and (name, reason) of the others."
+    usable, rejected = [], []
+    for name in names:
+        try:
+            check_image_name(table, name)
+            usable.append(name)
+        except UserError:
+            rejected.append((name, "its name cannot stand in the table: rename the image"))
+    return usable, rejected
+
+def _count(outcomes: list[dict[str, Any]], unnameable: int, unusable: int) -> dict[str, int]:
+    kinds = Counter({None: "unreadable", 0: "nobody", 1: "one"}.get(one["people"],
+                                                                    "several") for one in outcomes)
+    return dict(images=len(outcomes) + unnameable, poses=sum(one["pose"] is not None for one in outcomes),
+                nobody=kinds["nobody"], several=kinds["several"], unreadable=kinds["unreadable"],
+                unnameable=unnameable, unusable=unusable)
+
+# %% ../nbs/03_estimators.ipynb #a7cfb942
 @dataclass
 class Estimates:
     "What was found in the images of a folder."
@@ -175,24 +218,6 @@ class Estimates:
     rejected: list[tuple[str, str]]       # (name, reason) of what has no pose
     counts: dict[str, int]
     estimator: str                        # its name, with the version of what it runs on
-
-def estimate_folder(folder: str | Path, table: str | Path, person: str = "largest",
-                    estimator: PoseEstimator | None = None,
-                    workers: int | None = None) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Estimate a pose for every image in a folder and below, and write them as a keypoint table.
-
-    `table`: a new CSV (R1c) if it ends in .csv, else a new folder of OpenPose JSON, with the confidences.
-    `person`: of several people in an image take the "largest", or want the "only" one and reject the image.
-    `estimator`: MediaPipe's if None. `workers`: processes; as many as there are cores if None.
-    A run that was stopped goes on where it was, by the journal `.TABLE.part` beside the table.
-    Returns counts (images, poses; images with nobody, with several people, unreadable ones, those whose name
-    the table cannot hold, files of no use such as HEIC photos or links that lead out of the folder) and
-    (name, reason) of all without a pose. Raises `UserError` for what concerns the run as a whole.
-    """
-    table = Path(table)
-    estimates = estimate_poses(Path(folder), table, table.with_name(f".{table.name}.part"), person, estimator,
-                               workers)
-    return estimates.counts, estimates.rejected
 
 def estimate_poses(folder: Path, table: Path, journal_path: Path, person: str,
                    estimator: PoseEstimator | None = None, workers: int | None = None,
@@ -211,9 +236,7 @@ def estimate_poses(folder: Path, table: Path, journal_path: Path, person: str,
     if not files.images:
         raise UserError(f"{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}); "
                         "give the folder with your images.")
-    names, rejected = _usable_names(files.images, table)
-    counts = dict(images=len(files.images), poses=0, nobody=0, several=0, unreadable=0,
-                  unnameable=len(rejected), unusable=len(files.rejected))
+    names, unnameable = _usable_names(files.images, table)
     estimator = estimator or MediaPipeEstimator()
     used = getattr(estimator, "name", type(estimator).__name__)
     journal = Journal(journal_path, dict(folder=str(folder.resolve()), person=person, estimator=used), keep)
@@ -227,42 +250,30 @@ def estimate_poses(folder: Path, table: Path, journal_path: Path, person: str,
         finished = True
     finally:
         journal.close(finished)
-    for one in outcomes:
-        kind = {None: "unreadable", 0: "nobody", 1: None}.get(one["people"], "several")
-        counts["poses"] += one["pose"] is not None
-        if kind:
-            counts[kind] += 1
-    rejected += files.rejected + [(one["name"], one["reason"]) for one in outcomes if one["pose"] is None]
-    return Estimates(poses, sorted(rejected), counts, used)
+    nobody = [(one["name"], one["reason"]) for one in outcomes if one["pose"] is None]
+    counts = _count(outcomes, len(unnameable), len(files.rejected))
+    return Estimates(poses, sorted(unnameable + files.rejected + nobody), counts, used)
 
-def _usable_names(names: Iterable[str], table: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    "The names that the table can hold, and (name, reason) of the others."
-    usable, rejected = [], []
-    for name in names:
-        try:
-            check_image_name(table, name)
-            usable.append(name)
-        except UserError:
-            rejected.append((name, "its name cannot stand in the table: rename the image"))
-    return usable, rejected
+# %% ../nbs/03_estimators.ipynb #46b61a80
+def estimate_folder(folder: str | Path, table: str | Path, person: str = "largest",
+                    estimator: PoseEstimator | None = None,
+                    workers: int | None = None) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Estimate a pose for every image in a folder and below, and write them as a keypoint table.
 
-def _fill_journal(journal: Journal, folder: Path, names: list[str], person: str, estimator: PoseEstimator,
-                  workers: int | None) -> None:
-    "Estimate all images that the journal does not know, or knew with another content."
-    done = {name for name, one in journal.outcomes.items() if one["stamp"] == _file_stamp(folder / name)}
-    todo = [name for name in names if name not in done]
-    if workers is None:
-        workers = min(cpu_count(), len(todo) // IMAGES_PER_PROCESS)
-    shown = Progress(len(names), "images", done=len(names) - len(todo))
-    try:
-        work = ((folder, name, person, estimator) for name in todo)
-        for outcome in in_processes(_estimate_image, work, workers):
-            journal.add(outcome)
-            shown.update()
-    finally:
-        shown.close()
+    `table`: a new CSV (R1c) if it ends in .csv, else a new folder of OpenPose JSON, with the confidences.
+    `person`: of several people in an image take the "largest", or want the "only" one and reject the image.
+    `estimator`: MediaPipe's if None. `workers`: processes; as many as there are cores if None.
+    A run that was stopped goes on where it was, by the journal `.TABLE.part` beside the table.
+    Returns counts (images, poses; images with nobody, with several people, unreadable ones, those whose name
+    the table cannot hold, files of no use such as HEIC photos or links that lead out of the folder) and
+    (name, reason) of all without a pose. Raises `UserError` for what concerns the run as a whole.
+    """
+    table = Path(table)
+    estimates = estimate_poses(Path(folder), table, table.with_name(f".{table.name}.part"), person, estimator,
+                               workers)
+    return estimates.counts, estimates.rejected
 
-# %% ../nbs/03_estimators.ipynb #4214da42
+# %% ../nbs/03_estimators.ipynb #4b2d9082
 def export_keypoints(store, path: str | Path) -> int:
     """Write all keypoints of an open store (`posegen.data.Store`) as a CSV or a folder of OpenPose JSON.
 

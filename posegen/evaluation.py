@@ -2,8 +2,8 @@
 
 # %% auto #0
 __all__ = ['COMPARISONS', 'ROWS', 'NOISE_ROW', 'CONDITION_ROW', 'NEAREST_ROW', 'choose_pairs', 'derangement', 'mean_image',
-           'nearest_pose', 'dependence', 'run_generators', 'run_generator', 'summarise', 'compared_rows',
-           'row_differences', 'different_images', 'score_differences', 'seen_from', 'failure_reasons',
+           'nearest_pose', 'same_crop_partner', 'dependence', 'run_generators', 'run_generator', 'summarise',
+           'compared_rows', 'row_differences', 'different_images', 'score_differences', 'seen_from', 'failure_reasons',
            'errors_by_reason']
 
 # %% ../nbs/10b_evaluation.ipynb #573410ab
@@ -81,6 +81,19 @@ COMPARISONS = {                                            # as they stand in ta
     "copy_condition": "baseline: the condition image itself",
 }
 
+def same_crop_partner(keypoints: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    "`derangement` within the crop classes of keypoints (N, 18, 3): partners, (N,) int, -1 where left out."
+    return derangement(np.array([crop_class(pose) for pose in keypoints]), labels, seed)
+
+def _comparison(true: np.ndarray, error: np.ndarray, people: np.ndarray, left_out: int) -> dict[str, Any]:
+    ratio = paired_ratio(true, error, people).to_dict()
+    # 1 - ratio turns the interval round: its upper bound gives the lower one of the reduction
+    reduction = {ours: None if ratio[theirs] is None else 1 - ratio[theirs]
+                 for ours, theirs in (("mean", "mean"), ("low", "high"), ("high", "low"))}
+    return dict(error=bootstrap_interval(error, people).to_dict(), reduction=reduction,
+                pairs=len(error), left_out=left_out)
+
+# %% ../nbs/10b_evaluation.ipynb #f06c650c
 def dependence(generate: Callable[[np.ndarray, np.ndarray], np.ndarray], conditions: np.ndarray,
                targets: np.ndarray, condition_keypoints: np.ndarray, target_keypoints: np.ndarray,
                people: np.ndarray, target_names: np.ndarray, baselines: dict[str, np.ndarray],
@@ -92,40 +105,27 @@ def dependence(generate: Callable[[np.ndarray, np.ndarray], np.ndarray], conditi
     maps a name in `COMPARISONS` to images. Returns plain values for JSON: `true`, an interval, and
     `comparisons`, for each its `error` and `reduction` (intervals), `pairs` and `left_out` (examples without
     a possible partner)."""
-    people, target_names = np.asarray(people), np.asarray(target_names)
+    people, everyone = np.asarray(people), np.arange(len(targets))
     masks = pose_mask(target_keypoints, targets.shape[1]).numpy()
-    def error_of(images: np.ndarray, examples: np.ndarray) -> np.ndarray:
-        return pose_mask_error(images, targets[examples], masks[examples])
-
-    everyone = np.arange(len(targets))
-    true = error_of(generate(conditions, target_keypoints), everyone)
-    crops = np.array([crop_class(keypoints) for keypoints in target_keypoints])
-    partner = derangement(crops, target_names, seed)
-    kept = np.flatnonzero(partner >= 0)
     errors = {}                                            # name -> (examples, their errors)
-    if len(kept):
-        images = generate(conditions[kept], target_keypoints[partner[kept]])
-        errors["swapped_pose"] = kept, error_of(images, kept)
-    crops = np.array([crop_class(keypoints) for keypoints in condition_keypoints])
-    partner = derangement(crops, people, seed + 1)
-    kept = np.flatnonzero(partner >= 0)
-    if len(kept):
-        images = generate(conditions[partner[kept]], target_keypoints[kept])
-        errors["swapped_person"] = kept, error_of(images, kept)
-    errors |= {name: (everyone, error_of(images, everyone)) for name, images in baselines.items()}
+    def measure(name: str, examples: np.ndarray, images: np.ndarray) -> None:
+        errors[name] = examples, pose_mask_error(images, targets[examples], masks[examples])
+
+    measure("true", everyone, generate(conditions, target_keypoints))
+    partner = same_crop_partner(target_keypoints, target_names, seed)
+    if len(kept := np.flatnonzero(partner >= 0)):
+        measure("swapped_pose", kept, generate(conditions[kept], target_keypoints[partner[kept]]))
+    partner = same_crop_partner(condition_keypoints, people, seed + 1)
+    if len(kept := np.flatnonzero(partner >= 0)):
+        measure("swapped_person", kept, generate(conditions[partner[kept]], target_keypoints[kept]))
+    for name, images in baselines.items():
+        measure(name, everyone, images)
+    _, true = errors.pop("true")
     return dict(true=bootstrap_interval(true, people).to_dict(),
                 comparisons={name: _comparison(true[kept], error, people[kept], len(true) - len(kept))
                              for name, (kept, error) in errors.items()})
 
-def _comparison(true: np.ndarray, error: np.ndarray, people: np.ndarray, left_out: int) -> dict[str, Any]:
-    ratio = paired_ratio(true, error, people).to_dict()
-    # 1 - ratio turns the interval round: its upper bound gives the lower one of the reduction
-    reduction = {ours: None if ratio[theirs] is None else 1 - ratio[theirs]
-                 for ours, theirs in (("mean", "mean"), ("low", "high"), ("high", "low"))}
-    return dict(error=bootstrap_interval(error, people).to_dict(), reduction=reduction,
-                pairs=len(error), left_out=left_out)
-
-# %% ../nbs/10b_evaluation.ipynb #7f1f5864
+# %% ../nbs/10b_evaluation.ipynb #846b2cc6
 @torch.inference_mode()
 def run_generators(stage1: nn.Module, stage2: dict[str, nn.Module], conditions: np.ndarray,
                    keypoints: np.ndarray, batch_size: int = 16) -> dict[str, np.ndarray]:
@@ -154,7 +154,7 @@ def run_generator(stage1: nn.Module, stage2: nn.Module | None, conditions: np.nd
         return run_generators(stage1, {}, conditions, keypoints, batch_size)["G1"]
     return run_generators(stage1, {"G2": stage2}, conditions, keypoints, batch_size)["G2"]
 
-# %% ../nbs/10b_evaluation.ipynb #a235a920
+# %% ../nbs/10b_evaluation.ipynb #469f9b32
 # adversary -> row of the tables, as in the report's Table 1
 ROWS = {"pair": "G1+G2+D", "triplet": "Triplet", "wgan_triplet": "WGAN-triplet"}
 NOISE_ROW = "G1 + Gaussian noise"
@@ -164,7 +164,7 @@ def summarise(values: dict[str, np.ndarray], people: np.ndarray) -> dict[str, di
     "Row -> values per image (N,) becomes row -> mean, low, high."
     return {row: bootstrap_interval(*_known(people, value)).to_dict() for row, value in values.items()}
 
-def _known(people: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, ...]:
+def _known(people: np.ndarray, *values: np.ndarray) -> tuple[Any, ...]:
     "The values and then the people of those images for which all values are known."
     known = ~np.isnan(np.stack(values)).any(0)
     if not known.any():
@@ -191,7 +191,7 @@ def row_differences(values: dict[str, np.ndarray], people: np.ndarray) -> dict[s
         differences[f"{a} - {b}"] = {**paired_difference(*known).to_dict(), "p": None if np.isnan(p) else p}
     return differences
 
-# %% ../nbs/10b_evaluation.ipynb #b4acc5dc
+# %% ../nbs/10b_evaluation.ipynb #cd4f2d0a
 def different_images(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which of the images (N, H, W, 3) are different ones, (M,), and which of these each image is, (N,).
 
@@ -200,7 +200,7 @@ def different_images(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     which = np.array([places.setdefault(image.tobytes(), len(places)) for image in images])
     return np.unique(which, return_index=True)[1], which
 
-# %% ../nbs/10b_evaluation.ipynb #fef53db3
+# %% ../nbs/10b_evaluation.ipynb #742e369c
 def score_differences(probabilities: dict[str, np.ndarray], people: np.ndarray, repeats: int = 2000,
                       seed: int = 0) -> dict[str, dict[str, float | None]]:
     """Differences of the score of the whole set, one split, with intervals over people: mean, low, high.
@@ -229,7 +229,7 @@ def _times_log(p: np.ndarray) -> np.ndarray:
     "p log p, and 0 for p = 0."
     return p * np.log(np.where(p > 0, p, 1))
 
-# %% ../nbs/10b_evaluation.ipynb #c6f07f37
+# %% ../nbs/10b_evaluation.ipynb #bf0ae3e2
 _REACH = {"upper": 0, "knee": 1, "full": 2}
 
 def seen_from(keypoints: np.ndarray) -> str:
@@ -261,7 +261,7 @@ def failure_reasons(condition_keypoints: np.ndarray, target_keypoints: np.ndarra
         "patterned": fine_contrast >= np.nanquantile(fine_contrast, 0.75),
     }
 
-# %% ../nbs/10b_evaluation.ipynb #2ea7b2d1
+# %% ../nbs/10b_evaluation.ipynb #bde7e4d9
 def errors_by_reason(errors: np.ndarray, reasons: dict[str, np.ndarray], people: np.ndarray,
                      repeats: int = 2000, seed: int = 0) -> dict[str, dict[str, Any]]:
     """For each reason: share_of_pairs, share_of_worst, and the intervals with_it, without_it and difference.

@@ -91,6 +91,7 @@ POSES = {"standing": ("front full stand", 0), "hand on hip": ("front full hip", 
          "walking, from the side": ("side full walk", 0), "from behind": ("back full stand", 1),
          "down to the knees": ("front knee hip", 0), "close-up": ("front upper stand", 0)}
 
+# %% ../nbs/14_explore.ipynb #1672625d
 @cache
 def example_people(size: int) -> dict[str, np.ndarray]:
     "Pictures uint8 (size, size, 3) of standing people, by their clothes. `UserError` without embreex."
@@ -103,6 +104,7 @@ def example_people(size: int) -> dict[str, np.ndarray]:
         people[f"{person}, {look.outfit}, {look.hairstyle} hair"] = picture
     return people
 
+# %% ../nbs/14_explore.ipynb #d97be5d2
 @cache
 def example_poses(size: int) -> dict[str, np.ndarray]:
     "Poses float32 (18, 3) in pixels of a picture of this size, by name; the first one stands."
@@ -113,7 +115,7 @@ def example_poses(size: int) -> dict[str, np.ndarray]:
         _, poses[name], _ = photograph(figure, View(*view.split()), size, random)
     return poses
 
-# %% ../nbs/14_explore.ipynb #35b0eda3
+# %% ../nbs/14_explore.ipynb #a71e6a33
 def png(picture: np.ndarray) -> bytes:
     "A picture uint8 (H, W, 3) as the bytes of a PNG."
     file = BytesIO()
@@ -124,17 +126,15 @@ def read_png(content: bytes) -> np.ndarray:
     "The inverse of `png`."
     return np.array(Image.open(BytesIO(content)))
 
+# %% ../nbs/14_explore.ipynb #7bc87321
 ASSETS = Path(posegen.__file__).parent / "assets" / "explore"
 
 def _asset(*names: str) -> str:
     return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in names)
 
-# %% ../nbs/14_explore.ipynb #e037eec5
-class PoseEditor(anywidget.AnyWidget):
-    """The widget that `pose_editor` makes. The browser sets the traits `keypoints` and `person`.
-
-    Painting goes on in a thread: after a change, `wait` for the pictures.
-    """
+# %% ../nbs/14_explore.ipynb #a5b64aab
+class _EditorTraits(anywidget.AnyWidget):
+    "What both halves of the editor know."
     _esm = _asset("common.js", "pose_editor.js")
     _css = _asset("explore.css")
 
@@ -154,17 +154,41 @@ class PoseEditor(anywidget.AnyWidget):
     renders = traitlets.Int().tag(sync=True)
     message = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, transfer: PoseTransfer):
-        self.transfer = transfer
+    def __init__(self, **values):
         self._lock = threading.RLock()
+        super().__init__(**values)
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        "What the browser has changed."
+        with self._lock:
+            super().set_state(sync_data)
+
+    def notify_change(self, change: Any) -> None:
+        "Tell the observers and the browser of a change."
+        with self._lock:
+            super().notify_change(change)
+
+# %% ../nbs/14_explore.ipynb #0b0767cb
+SMALL = 64                                         # pixels: up to this size one thread paints
+
+@contextmanager
+def _one_thread_if(small: bool) -> Iterator[None]:
+    "One thread of torch in this block: on small pictures, several wait for each other more than they work."
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if small else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+# %% ../nbs/14_explore.ipynb #c0c85d2e
+class _PaintingEditor(_EditorTraits):
+    "Paints the newest pose in a thread of its own."
+
+    def __init__(self, transfer: PoseTransfer, conditions: list[np.ndarray], **values):
+        self.transfer, self.conditions = transfer, conditions
         self._painter = NewestOnly(self._paint, self._report)
-        people, poses = example_people(transfer.size), example_poses(transfer.size)
-        self.conditions = list(people.values())
-        super().__init__(size=transfer.size, skeleton=_skeleton(), people_names=list(people),
-                         presets=[dict(name=name, keypoints=pose.tolist()) for name, pose in poses.items()],
-                         people=[png(picture) for picture in people.values()],
-                         keypoints=next(iter(poses.values())).tolist())
-        self.on_msg(self._received)
+        super().__init__(size=transfer.size, **values)
         self.wait()
 
     @property
@@ -179,53 +203,9 @@ class PoseEditor(anywidget.AnyWidget):
         known = {"condition": self.conditions[self.person], "coarse": read_png(self.coarse)}
         return known | ({"refined": read_png(self.refined)} if self.refined else {})
 
-    def set_pose(self, pose: np.ndarray | str | Path) -> None:
-        """Show a pose: an array (18, 3) in the frame's pixels, a keypoint file, or a photo.
-
-        Raises `UserError` for what is none of these, and without the estimator for a photo.
-        """
-        if not isinstance(pose, np.ndarray):
-            pose = self._framed_pose(Path(pose))
-        self.keypoints = given_pose(pose, "only", "the pose").tolist()
-
-    def add_photo(self, photo: str | Path) -> None:
-        "Frame a photo and take its person; without the estimator, the middle of it."
-        photo = Path(photo)
-        notes = []
-        if self._can_estimate():
-            found = self.transfer.transfer(photo, photo)
-            condition, notes = found.condition, found.messages
-        else:
-            picture = read_photo(photo).image
-            side = min(picture.size)
-            window = Window((picture.width - side) // 2, (picture.height - side) // 2, side)
-            condition = cut_out(picture, window, self.size)
-            notes.append("The middle of the photo was taken as it is; to have the person found and framed: "
-                         'pip install "posegen[estimator]".')
-        self.conditions.append(condition)
-        self.people_names = [*self.people_names, photo.name]
-        self.people = [*self.people, png(condition)]
-        self.person = len(self.people) - 1
-        self.message = " ".join(dict.fromkeys(notes))
-
-    def save_picture(self, path: str | Path) -> None:
-        "Write the result as PNG."
-        pictures = self.pictures
-        with atomic_path(path) as temporary:
-            Image.fromarray(pictures.get("refined", pictures["coarse"])).save(temporary, "PNG")
-
-    def save_keypoints(self, path: str | Path) -> None:
-        "Write the pose as OpenPose JSON, which `read_openpose_json` and `posegen transfer` read."
-        write_openpose_json(path, self.pose)
-
     def wait(self, seconds: float | None = None) -> bool:
         "Wait until the newest pose is painted, so long at most; returns whether it is."
         return self._painter.wait(seconds)
-
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        "What the browser has changed. Traits are not safe to set in two threads at once, hence the lock."
-        with self._lock:
-            super().set_state(sync_data)
 
     @traitlets.validate("keypoints")
     def _check_pose(self, proposal: dict[str, Any]) -> list:
@@ -245,7 +225,7 @@ class PoseEditor(anywidget.AnyWidget):
         with _one_thread_if(self.size <= SMALL):
             results = run_generators(stage1, refiners, self.conditions[person][None], pose[None])
         pictures = {name: png(images[0]) for name, images in results.items()}
-        with self._lock:
+        with self._lock, self.hold_sync():         
             self.coarse, self.refined = pictures["G1"], pictures.get("G2", b"")
             self.milliseconds = 1000 * (time.perf_counter() - begun)
             self.renders += 1
@@ -253,6 +233,56 @@ class PoseEditor(anywidget.AnyWidget):
     def _report(self, error: Exception) -> None:
         with self._lock:
             self.message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+
+# %% ../nbs/14_explore.ipynb #d6e365e5
+class PoseEditor(_PaintingEditor):
+    """The widget that `pose_editor` makes. The browser sets the traits `keypoints` and `person`.
+
+    Painting goes on in a thread: after a change, `wait` for the pictures.
+    """
+    def __init__(self, transfer: PoseTransfer):
+        people, poses = example_people(transfer.size), example_poses(transfer.size)
+        super().__init__(transfer, list(people.values()), skeleton=_skeleton(), people_names=list(people),
+                         presets=[dict(name=name, keypoints=pose.tolist()) for name, pose in poses.items()],
+                         people=[png(picture) for picture in people.values()],
+                         keypoints=next(iter(poses.values())).tolist())
+        self.on_msg(self._received)
+
+    def set_pose(self, pose: np.ndarray | str | Path) -> None:
+        """Show a pose: an array (18, 3) in the frame's pixels, a keypoint file, or a photo.
+
+        Raises `UserError` for what is none of these, and without the estimator for a photo.
+        """
+        if not isinstance(pose, np.ndarray):
+            pose = self._framed_pose(Path(pose))
+        self.keypoints = given_pose(pose, "only", "the pose").tolist()
+
+    def add_photo(self, photo: str | Path) -> None:
+        "Frame a photo and take its person; without the estimator, the middle of it."
+        photo = Path(photo)
+        notes = []
+        if self._can_estimate():
+            found = self.transfer.transfer(photo, photo)
+            condition, notes = found.condition, found.messages
+        else:
+            condition = _middle(read_photo(photo).image, self.size)
+            notes.append("The middle of the photo was taken as it is; to have the person found and framed: "
+                         'pip install "posegen[estimator]".')
+        self.conditions.append(condition)
+        self.people_names = [*self.people_names, photo.name]
+        self.people = [*self.people, png(condition)]
+        self.person = len(self.people) - 1
+        self.message = " ".join(dict.fromkeys(notes))
+
+    def save_picture(self, path: str | Path) -> None:
+        "Write the result as PNG."
+        pictures = self.pictures
+        with atomic_path(path) as temporary:
+            Image.fromarray(pictures.get("refined", pictures["coarse"])).save(temporary, "PNG")
+
+    def save_keypoints(self, path: str | Path) -> None:
+        "Write the pose as OpenPose JSON, which `read_openpose_json` and `posegen transfer` read."
+        write_openpose_json(path, self.pose)
 
     def _received(self, _, content: dict[str, Any], buffers: list) -> None:
         "A file from the browser, to be used as a `photo` or a `pose`."
@@ -283,17 +313,11 @@ class PoseEditor(anywidget.AnyWidget):
         check_person(pose, str(path))
         return into_frame(pose, frame_person(pose, self.transfer.framing), self.size)
 
-SMALL = 64                                         # pixels: up to this size one thread paints
-
-@contextmanager
-def _one_thread_if(small: bool) -> Iterator[None]:
-    "One thread of torch in this block: on small pictures, several wait for each other more than they work."
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if small else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+# %% ../nbs/14_explore.ipynb #6f89f8be
+def _middle(picture: Image.Image, size: int) -> np.ndarray:
+    "The largest square in the middle of a picture, uint8 (size, size, 3)."
+    side = min(picture.size)
+    return cut_out(picture, Window((picture.width - side) // 2, (picture.height - side) // 2, side), size)
 
 def _skeleton() -> dict[str, Any]:
     "What the browser must know: names, limbs, and which joint takes a joint's place in a mirror."
@@ -302,6 +326,7 @@ def _skeleton() -> dict[str, Any]:
     return dict(names=list(KEYPOINTS), limbs=[list(limb) for limb in LIMBS],
                 mirrored=[int(number) - 1 for number in flip_keypoints(numbered, 2)[:, 2]])
 
+# %% ../nbs/14_explore.ipynb #d5d544ef
 def pose_editor(model: PoseTransfer | str | Path | None = None) -> PoseEditor:
     """A person, a skeleton to drag, and the pictures that come of it: a widget for a notebook.
 
@@ -311,9 +336,9 @@ def pose_editor(model: PoseTransfer | str | Path | None = None) -> PoseEditor:
         model = PoseTransfer.from_pretrained(model or "embedded")
     return PoseEditor(model)
 
-# %% ../nbs/14_explore.ipynb #25a910f2
-class ResultsBrowser(anywidget.AnyWidget):
-    "The widget that `results_browser` makes. Traits to set: `place`, `order_by`, `worst_first`, `shown`."
+# %% ../nbs/14_explore.ipynb #8bd5f60a
+class _BrowserTraits(anywidget.AnyWidget):
+    "What both halves of the browser know."
     _esm = _asset("common.js", "results_browser.js")
     _css = _asset("explore.css")
 
@@ -333,6 +358,10 @@ class ResultsBrowser(anywidget.AnyWidget):
     condition = traitlets.Bytes().tag(sync=True)       # PNG
     pictures = traitlets.List().tag(sync=True)         # PNG, one for each row
     example = traitlets.Dict().tag(sync=True)          # index, keypoints, errors by row, facts (sentences)
+
+# %% ../nbs/14_explore.ipynb #c956b2ca
+class ResultsBrowser(_BrowserTraits):
+    "The widget that `results_browser` makes. Traits to set: `place`, `order_by`, `worst_first`, `shown`."
 
     def __init__(self, examples: dict[str, np.ndarray], label: str):
         self.examples = examples
@@ -375,6 +404,7 @@ class ResultsBrowser(anywidget.AnyWidget):
                             errors={row: float(values[index]) for row, values in self.errors.items()},
                             facts=_facts(known, index))
 
+# %% ../nbs/14_explore.ipynb #4b659bdc
 def _facts(examples: dict[str, np.ndarray], index: int) -> list[str]:
     "What is known of an example, in lines."
     applies = [str(reason) for reason in examples["reasons"][examples["reasons_apply"][index]]]
@@ -382,6 +412,7 @@ def _facts(examples: dict[str, np.ndarray], index: int) -> list[str]:
             f"from {examples['condition_names'][index]}", f"to {examples['target_names'][index]}",
             f"possible reasons for errors: {', '.join(applies) or 'none known'}"]
 
+# %% ../nbs/14_explore.ipynb #6801e22e
 def results_browser(folder: str | Path) -> ResultsBrowser:
     """Page through the test examples of a run, the largest error first: a widget for a notebook.
 

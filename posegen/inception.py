@@ -58,6 +58,7 @@ class BlockA(nn.Module):
                           self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
                           self.branch_pool(_average(x))], 1)
 
+# %% ../nbs/11b_inception.ipynb #0d68643b
 class BlockB(nn.Module):
     "From 35 x 35 to 17 x 17."
 
@@ -72,6 +73,7 @@ class BlockB(nn.Module):
         return torch.cat([self.branch3x3(x), self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
                           _halve(x)], 1)
 
+# %% ../nbs/11b_inception.ipynb #93f4fb10
 class BlockC(nn.Module):
     "At 17 x 17: 7x7 convolutions, each taken apart into a row and a column."
 
@@ -94,6 +96,7 @@ class BlockC(nn.Module):
         double = self.branch7x7dbl_5(self.branch7x7dbl_4(double))
         return torch.cat([self.branch1x1(x), single, double, self.branch_pool(_average(x))], 1)
 
+# %% ../nbs/11b_inception.ipynb #7ed8e7e8
 class BlockD(nn.Module):
     "From 17 x 17 to 8 x 8."
 
@@ -110,6 +113,7 @@ class BlockD(nn.Module):
         single = self.branch7x7x3_3(self.branch7x7x3_2(self.branch7x7x3_1(x)))
         return torch.cat([self.branch3x3_2(self.branch3x3_1(x)), self.branch7x7x3_4(single), _halve(x)], 1)
 
+# %% ../nbs/11b_inception.ipynb #1b3a19dd
 class BlockE(nn.Module):
     "At 8 x 8: chains that end in a row and a column side by side; `pool_maximum` in the last block only."
 
@@ -134,7 +138,7 @@ class BlockE(nn.Module):
                           self.branch3x3dbl_3a(double), self.branch3x3dbl_3b(double),
                           self.branch_pool(pooled)], 1)
 
-# %% ../nbs/11b_inception.ipynb #542c976e
+# %% ../nbs/11b_inception.ipynb #b085ec67
 class InceptionV3(nn.Module):
     """Inception-v3 of December 2015: (N, 3, 299, 299), values from -1 to 127/128 -> features (N, 2048).
 
@@ -168,7 +172,7 @@ class InceptionV3(nn.Module):
         x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
         return x.mean((2, 3))
 
-# %% ../nbs/11b_inception.ipynb #62a9659b
+# %% ../nbs/11b_inception.ipynb #378bf877
 def _resize_axis(pixels: torch.Tensor, axis: int, size: int) -> torch.Tensor:
     "Linear interpolation along one axis as TensorFlow 1 does it: output i is input i * n / size."
     length = pixels.shape[axis]
@@ -188,7 +192,7 @@ def inception_input(images: np.ndarray) -> torch.Tensor:
     pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
     return (_resize_axis(_resize_axis(pixels, 3, 299), 2, 299) - 128) / 128
 
-# %% ../nbs/11b_inception.ipynb #b1c46ebb
+# %% ../nbs/11b_inception.ipynb #e1bfd61a
 WEIGHTS_FILE = "pt_inception-2015-12-05-6726825d.pth"
 WEIGHTS_URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{WEIGHTS_FILE}"
 WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -227,7 +231,7 @@ def load_inception(path: str | Path, sha256: str = WEIGHTS_SHA256) -> InceptionV
         raise UserError(f"{path} does not hold the weights of this Inception-v3: {reason}") from error
     return network.eval().requires_grad_(False)
 
-# %% ../nbs/11b_inception.ipynb #21b7e728
+# %% ../nbs/11b_inception.ipynb #7ab4b472
 def in_batches(compute, images: np.ndarray, batch_size: int, progress: bool = False) -> list[np.ndarray]:
     "`compute` maps a batch of images to a tuple of tensors (batch, …); returns each tensor for all images."
     if len(images) == 0:

@@ -17,12 +17,12 @@ def pose_mask_loss(generated: Tensor, target: Tensor, mask: Tensor, mask_weight:
     """
     return ((generated - target).abs() * (1 + mask_weight * mask)).mean()
 
-# %% ../nbs/07_losses.ipynb #260c2fd4
+# %% ../nbs/07_losses.ipynb #2fc69a43
 def cross_entropy_towards(logits: Tensor, label: float) -> Tensor:
     "Mean binary cross-entropy of logits (N,) against one label, 0 or 1, for all (R13)."
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
-# %% ../nbs/07_losses.ipynb #666c3f86
+# %% ../nbs/07_losses.ipynb #3c1144b0
 def discriminator_loss(negatives: Tensor, positives: Tensor) -> Tensor:
     "Cross-entropy of all negatives' logits towards 0 plus that of the positives' towards 1 (R14, R15)."
     return cross_entropy_towards(negatives, 0.0) + cross_entropy_towards(positives, 1.0)
@@ -31,7 +31,7 @@ def generator_loss(generated: Tensor) -> Tensor:
     "Cross-entropy of the generated images' logits towards 1 (R14, R15)."
     return cross_entropy_towards(generated, 1.0)
 
-# %% ../nbs/07_losses.ipynb #50125ca4
+# %% ../nbs/07_losses.ipynb #c8e1a97a
 def critic_loss(negatives: Tensor, positives: Tensor) -> Tensor:
     "Mean score of the negatives minus mean score of the positives; the critic minimises it (R16)."
     return negatives.mean() - positives.mean()

@@ -24,10 +24,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from .adversaries import ADVERSARIES, Batch, Players
+from .adversaries import ADVERSARIES, Adversary, Batch, Players
 from .core import Config, UserError, best_device, nearest_name
-from .engine import Engine, choose_precision, fast_layout
-from .losses import pose_mask_loss
+from .engine import Engine, adam, choose_precision, fast_layout
 from .networks import Discriminator, Stage1Generator, Stage2Generator
 
 # %% ../nbs/09c_memory.ipynb #e574b6f0
@@ -164,6 +163,16 @@ def _precision(config: Config, device_type: str) -> str:
         return "bfloat16"
     return choose_precision(config.precision, torch.device(device_type))
 
+# %% ../nbs/09c_memory.ipynb #71a5328b
+def _without_contents(config: Config, game: Adversary | None) -> dict[str, nn.Module]:
+    "The networks of stage 1 or of a game, on the meta device."
+    with torch.device("meta"):
+        networks = {"stage1": Stage1Generator(config)}
+        if game:
+            networks["stage2"] = Stage2Generator(config)
+            networks["discriminator"] = Discriminator(config, game.in_channels)
+    return {name: fast_layout(network) for name, network in networks.items()}
+
 
 def _stand_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     "Give a network on the meta device weights that say they are on the CPU (only within a FakeTensorMode)."
@@ -177,8 +186,52 @@ def _stand_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
             module._buffers[name] = torch.empty_strided(old.shape, old.stride(), dtype=number)
     return network
 
-# %% ../nbs/09c_memory.ipynb #ec7a3afe
-@functools.lru_cache
+
+class _Rehearsed(Batch):
+    "A batch of which the first two parts stand for all: the others take the memory that the second does."
+    def split(self, parts: int) -> list[Batch]:
+        return super().split(parts)[:2]
+
+
+def _batches(config: Config, processes: int, dtype: torch.dtype) -> Iterator[Batch]:
+    share, side = config.batch_size // processes, config.size
+    while True:
+        yield _Rehearsed(*(torch.empty(share, channels, side, side, dtype=dtype)
+                           for channels in (3, 3, 18, 1)))
+
+# %% ../nbs/09c_memory.ipynb #3e59b70c
+@dataclass
+class _Step:
+    play: Callable[[Iterator[Batch]], Any]
+    optimizers: list[torch.optim.Optimizer]
+
+
+def _have_stepped(optimizer: torch.optim.Optimizer, engine: Engine) -> None:
+    "Gradients and states as an earlier step leaves them."
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            weight.grad = torch.zeros_like(weight)
+    engine.update(optimizer)
+
+
+def _stage1(config: Config, stage1: nn.Module, engine: Engine) -> _Step:
+    from posegen.training import stage1_step       # only now: training looks at its memory with this module
+    optimizer = adam(stage1, 1e-4, config)
+    return _Step(stage1_step(config, stage1, optimizer, engine), [optimizer])
+
+
+def _game(config: Config, game: Any, networks: dict[str, nn.Module], engine: Engine) -> _Step:
+    networks["stage1"].eval().requires_grad_(False)
+    optimizers = [game.optimizer(networks[name], 1e-4) for name in ("stage2", "discriminator")]
+    players = Players(**networks, generator_optimizer=optimizers[0], discriminator_optimizer=optimizers[1],
+                      engine=engine)
+    return _Step(lambda batches: game.play(players, batches), optimizers)
+
+# %% ../nbs/09c_memory.ipynb #43412e77
+_WITHOUT_EFFECT = ("seed", "stage1_steps", "stage2_steps", "log_every", "checkpoint_every", "validate_every",
+                   "stage1_learning_rate", "generator_learning_rate", "discriminator_learning_rate",
+                   "learning_rate_schedule", "warmup_steps", "train_people", "test_people", "views")
+
 def training_memory(config: Config, stage: str, device_type: str = "cpu",
                     processes: int = 1) -> MemoryEstimate:
     """What a training step needs at its peak in one of `processes`, on a "cpu" or a "cuda" device.
@@ -188,15 +241,16 @@ def training_memory(config: Config, stage: str, device_type: str = "cpu",
     """
     if stage != "stage1" and stage not in ADVERSARIES:
         raise UserError(f'There is no stage "{stage}"; {nearest_name(stage, ["stage1", *ADVERSARIES])}')
+    usual = Config()
+    alike = config.replace(**{name: getattr(usual, name) for name in _WITHOUT_EFFECT})
+    return _rehearse(alike, stage, device_type, processes)
+
+
+@functools.lru_cache
+def _rehearse(config: Config, stage: str, device_type: str, processes: int) -> MemoryEstimate:
     engine = _Rehearsal(config, device_type, processes)
     game = None if stage == "stage1" else ADVERSARIES[stage](config)
-    learning = "stage2" if game else "stage1"
-    with torch.device("meta"):
-        networks = {"stage1": Stage1Generator(config)}
-        if game:
-            networks["stage2"] = Stage2Generator(config)
-            networks["discriminator"] = Discriminator(config, game.in_channels)
-    networks = {name: fast_layout(network) for name, network in networks.items()}
+    networks = _without_contents(config, game)
     weights: list[Tensor] = []
     buffers: list[Tensor] = []              # batch norm's, and a moving average
     optimizers: list[torch.optim.Optimizer] = []
@@ -213,7 +267,8 @@ def training_memory(config: Config, stage: str, device_type: str = "cpu",
             weights += network.parameters()
             buffers += network.buffers()
         if config.ema_decay:
-            buffers += [torch.empty_like(weight) for weight in networks[learning].parameters()]
+            learning = networks["stage2" if game else "stage1"]
+            buffers += [torch.empty_like(weight) for weight in learning.parameters()]
         step = _game(config, game, networks, engine) if game else _stage1(config, networks["stage1"], engine)
         optimizers += step.optimizers
         for optimizer in optimizers:
@@ -222,58 +277,7 @@ def training_memory(config: Config, stage: str, device_type: str = "cpu",
         step.play(_batches(config, processes, engine.dtype))
     return MemoryEstimate(**ledger.most_parts)
 
-
-@dataclass
-class _Step:
-    play: Callable[[Iterator[Batch]], Any]
-    optimizers: list[torch.optim.Optimizer]
-
-
-def _have_stepped(optimizer: torch.optim.Optimizer, engine: Engine) -> None:
-    "Gradients and states as an earlier step leaves them."
-    for group in optimizer.param_groups:
-        for weight in group["params"]:
-            weight.grad = torch.zeros_like(weight)
-    engine.update(optimizer)
-
-
-def _stage1(config: Config, stage1: nn.Module, engine: Engine) -> _Step:
-    optimizer = torch.optim.Adam(stage1.parameters())
-
-    def play(batches: Iterator[Batch]) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        for part in next(batches).split(config.accumulation):
-            generated = engine.run(stage1, part.stage1_input())
-            pose_mask_loss(generated, part.target, part.mask, config.mask_weight).backward()
-        engine.update(optimizer)
-
-    return _Step(play, [optimizer])
-
-
-def _game(config: Config, game: Any, networks: dict[str, nn.Module], engine: Engine) -> _Step:
-    networks["stage1"].eval().requires_grad_(False)
-    optimizers = [game.optimizer(networks[name], 1e-4) for name in ("stage2", "discriminator")]
-    players = Players(**networks, generator_optimizer=optimizers[0], discriminator_optimizer=optimizers[1],
-                      engine=engine)
-    return _Step(lambda batches: game.play(players, batches), optimizers)
-
-
-class _Rehearsed(Batch):
-    "A batch of which the first two parts stand for all: the others take the memory that the second does."
-    def split(self, parts: int) -> list[Batch]:
-        return super().split(parts)[:2]
-
-
-def _batches(config: Config, processes: int, dtype: torch.dtype) -> Iterator[Batch]:
-    share, side = config.batch_size // processes, config.size
-    while True:
-        yield _Rehearsed(*(torch.empty(share, channels, side, side, dtype=dtype)
-                           for channels in (3, 3, 18, 1)))
-
-# %% ../nbs/09c_memory.ipynb #821a81b4
-CLEARLY_TOO_MUCH, CLOSE = 1.25, 0.8        # shares of the free memory
-
-
+# %% ../nbs/09c_memory.ipynb #4ea30a89
 def free_memory(device: torch.device) -> int:
     "Bytes that this process could still take: of the GPU, or of the machine (less in a container)."
     if device.type == "cuda":
@@ -291,6 +295,9 @@ def _free_in_container(group: Path = Path("/sys/fs/cgroup")) -> float:
         return math.inf
     cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
     return max(int(limit) - int(used) + cached, 0) if limit.isdigit() else math.inf
+
+# %% ../nbs/09c_memory.ipynb #f218ed61
+CLEARLY_TOO_MUCH, CLOSE = 1.25, 0.8        # shares of the free memory
 
 
 def check_memory(config: Config, stage: str, device: torch.device | None = None,
@@ -328,7 +335,7 @@ def _size(bytes_: float) -> str:
 def _place(device: torch.device) -> str:
     return "on the GPU" if device.type == "cuda" else "on this machine"
 
-
+# %% ../nbs/09c_memory.ipynb #45b9f73c
 def _advice(config: Config, stage: str, device: torch.device, processes: int, free: float) -> str:
     "What to change: the mildest remedy that fits into what is free."
     def needed(changes: dict[str, Any]) -> int:
@@ -353,7 +360,7 @@ def _stronger_remedies(config: Config, device: torch.device, most_parts: list[in
     widths = [config.width // divisor for divisor in (2, 4, 8) if config.width % divisor == 0]
     return [{**most, "precision": "bfloat16"}] * bits + [{**most, "width": width} for width in widths]
 
-# %% ../nbs/09c_memory.ipynb #1cf8eb07
+# %% ../nbs/09c_memory.ipynb #4f1689bc
 _SIGNS = ("can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED",
           "CUDA error: out of memory")
 

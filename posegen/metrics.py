@@ -8,7 +8,7 @@ __all__ = ['PROTOCOLS', 'NOISE_SIGMA', 'PUBLISHED', 'mask_images', 'skimage_ssim
 
 # %% ../nbs/10_metrics.ipynb #4ce4ad35
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 from scipy.linalg import svdvals
@@ -50,19 +50,20 @@ def _sums_of_rows(values: np.ndarray, size: int) -> np.ndarray:
             start += span
         sums = sums[:-span] + sums[span:]
         span *= 2
-    return total
+    return np.asarray(total)
 
 def _uniform_means(values: np.ndarray, size: int) -> np.ndarray:
     "Mean of each size x size window that lies inside the image: (H, W) -> (H - size + 1, W - size + 1)."
     return _sums_of_rows(_sums_of_rows(values, size).T, size).T / size**2
 
+# %% ../nbs/10_metrics.ipynb #f1a5dcc0
 def _gaussian_means(values: np.ndarray) -> np.ndarray:
     "Means under Wang et al.'s Gaussian window: standard deviation 1.5, 11 x 11 pixels, within the image."
     return gaussian_filter(values.astype(np.float64), sigma=1.5, radius=5)[5:-5, 5:-5]
 
-def _similarity(x: np.ndarray, y: np.ndarray, data_range: float, window: int | str) -> float:
-    "Mean SSIM of two images of one channel (H, W); `window` is the side of a uniform window or \"gaussian\"."
-    if window == "gaussian":
+def _similarity_map(x: np.ndarray, y: np.ndarray, data_range: float, window: int | str) -> np.ndarray:
+    "SSIM of each window of two images (H, W); `window` is the side of a uniform window or \"gaussian\"."
+    if isinstance(window, str):
         means, correction = _gaussian_means, 1.0           # covariances of a population
     else:
         means = lambda values: _uniform_means(values, window)
@@ -73,24 +74,33 @@ def _similarity(x: np.ndarray, y: np.ndarray, data_range: float, window: int | s
     product, square = mean_x * mean_y, mean_x**2 + mean_y**2
     c1, c2 = (0.01 * data_range)**2, (0.03 * data_range)**2
     structure = (2 * correction * (mean_product - product) + c2) / (correction * (mean_square - square) + c2)
-    return float(((2 * product + c1) / (square + c1) * structure).mean())
+    return (2 * product + c1) / (square + c1) * structure
+
+def _similarity(x: np.ndarray, y: np.ndarray, data_range: float, window: int | str) -> float:
+    "SSIM of two images of one channel (H, W): the mean of the map."
+    return float(_similarity_map(x, y, data_range, window).mean())
 
 def _colour_similarity(x: np.ndarray, y: np.ndarray, data_range: float, window: int | str) -> float:
     "Mean over the three channels (H, W, 3)."
     return float(np.mean([_similarity(x[..., c], y[..., c], data_range, window) for c in range(3)]))
 
-# %% ../nbs/10_metrics.ipynb #5750a090
+# %% ../nbs/10_metrics.ipynb #383f350a
 def mask_images(images: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Set all pixels outside `mask` to 0: uint8 (N, H, W, 3) or one image -> the same shape.
 
     `mask`: (N, 1, H, W), (N, H, W) or (H, W) in {0, 1}. Raises `UserError` for other shapes and values."""
-    images, mask = np.asarray(images), np.asarray(mask)
+    images = np.asarray(images)
+    return images * _masks_for(images, mask).astype(np.uint8)[..., None]
+
+def _masks_for(images: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    "The masks as (N, H, W), or (H, W) for one image; `UserError` where they do not fit."
+    mask = np.asarray(mask)
     if mask.size * 3 != images.size or not np.isin(mask, (0, 1)).all():
         raise UserError(f"A mask of shape {mask.shape} does not fit images of shape {images.shape}; "
                         "give one mask for each image, (N, 1, H, W), with values 0 and 1.")
-    return images * mask.astype(np.uint8).reshape(*images.shape[:-1], 1)
+    return mask.reshape(images.shape[:-1])
 
-# %% ../nbs/10_metrics.ipynb #6c725428
+# %% ../nbs/10_metrics.ipynb #a3348825
 def skimage_ssim(generated: np.ndarray, target: np.ndarray) -> float:
     "`structural_similarity` of scikit-image with its defaults on 8-bit RGB images."
     return _colour_similarity(generated, target, data_range=255, window=7)
@@ -105,7 +115,7 @@ def pg2_masked_ssim(generated: np.ndarray, target: np.ndarray, mask: np.ndarray)
     that only the person counts. The black surroundings agree perfectly, which raises the score."""
     return pg2_ssim(mask_images(generated, mask), mask_images(target, mask))
 
-# %% ../nbs/10_metrics.ipynb #db1d4773
+# %% ../nbs/10_metrics.ipynb #d97bcecd
 def _range(image: np.ndarray) -> float:
     "Maximum minus minimum, but at least one grey level: a flat image would make the formula divide 0 by 0."
     return max(float(image.max()) - float(image.min()), 1.0)
@@ -122,7 +132,7 @@ def report_corrected_ssim(generated: np.ndarray, target: np.ndarray) -> float:
     target_grey = 255 * rgb2gray(target)
     return _similarity(255 * rgb2gray(generated), target_grey, _range(target_grey), window=7)
 
-# %% ../nbs/10_metrics.ipynb #f2adc4d4
+# %% ../nbs/10_metrics.ipynb #dcacd526
 def _patn_frame(image: np.ndarray) -> np.ndarray:
     "The middle 176 of 256 columns between white ones: square images or such of 176:256 -> square."
     height, width = image.shape[:2]
@@ -136,7 +146,7 @@ def patn_ssim(generated: np.ndarray, target: np.ndarray) -> float:
     generated, target = _patn_frame(generated), _patn_frame(target)
     return _colour_similarity(generated, target, _range(generated), window="gaussian")
 
-# %% ../nbs/10_metrics.ipynb #5b225f76
+# %% ../nbs/10_metrics.ipynb #175cd7fa
 def gfla_ssim(generated: np.ndarray, target: np.ndarray) -> float:
     """The line SSIM of the script of GFLA (Ren et al. 2020) and its followers: RGB with a uniform window of
     51 x 51 pixels, in which blur hardly counts."""
@@ -147,7 +157,7 @@ def gfla_256_ssim(generated: np.ndarray, target: np.ndarray) -> float:
     range, as in PATN, but on the whole image."""
     return _colour_similarity(generated, target, _range(generated), window="gaussian")
 
-# %% ../nbs/10_metrics.ipynb #e93396b3
+# %% ../nbs/10_metrics.ipynb #ab2700b1
 @dataclass(frozen=True)
 class Protocol:
     "A named way of computing SSIM: what is done to the images, and with which window and data range."
@@ -168,7 +178,7 @@ class Protocol:
     @property
     def description(self) -> str:
         "Where the protocol comes from and what is special about it."
-        return " ".join(self.compare.__doc__.split())
+        return " ".join((self.compare.__doc__ or "").split())
 
     def refusal(self, height: int, width: int, has_mask: bool = False) -> str:
         "Why images of that size cannot be compared in this way, as a sentence; empty if they can."
@@ -181,6 +191,7 @@ class Protocol:
             return f"SSIM by {self.name} needs the target's mask."
         return ""
 
+# %% ../nbs/10_metrics.ipynb #93dfaa05
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in [
     Protocol("report", "grey", "7x7 uniform", "target max - min", report_ssim),
     Protocol("report_corrected", "grey", "7x7 uniform", "target max - min", report_corrected_ssim),
@@ -193,6 +204,7 @@ PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in [
     Protocol("skimage", "RGB", "7x7 uniform", "255", skimage_ssim),
 ]}
 
+# %% ../nbs/10_metrics.ipynb #df748b6a
 def ssim(generated: np.ndarray, target: np.ndarray, protocol: str = "skimage",
          mask: np.ndarray | None = None) -> np.ndarray:
     """Structural similarity of each generated image to its target, (N,) float64.
@@ -205,14 +217,13 @@ def ssim(generated: np.ndarray, target: np.ndarray, protocol: str = "skimage",
         raise UserError(f'There is no SSIM protocol "{protocol}"; {nearest_name(protocol, PROTOCOLS)}')
     chosen = PROTOCOLS[protocol]
     generated, target = _paired(generated, target)
-    if refusal := chosen.refusal(*generated.shape[1:3], has_mask=mask is not None):
+    if refusal := chosen.refusal(generated.shape[1], generated.shape[2], mask is not None):
         raise UserError(refusal)
     if not chosen.masked:
         return np.array([chosen.compare(a, b) for a, b in zip(generated, target)])
-    masks = np.asarray(mask).reshape(len(target), *target.shape[1:3])
-    return np.array([chosen.compare(a, b, m) for a, b, m in zip(generated, target, masks)])
+    return np.array([chosen.compare(a, b, m) for a, b, m in zip(generated, target, _masks_for(target, mask))])
 
-# %% ../nbs/10_metrics.ipynb #8876eff2
+# %% ../nbs/10_metrics.ipynb #1949f554
 def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float, float]:
     """(mean, standard deviation) over `splits` contiguous splits of exp(E KL(p(y|x) || p(y))), in float64.
 
@@ -222,8 +233,9 @@ def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float,
     sums_to_one = probabilities.ndim == 2 and np.allclose(probabilities.sum(1), 1, atol=1e-3)
     if not sums_to_one or np.any(probabilities < 0):
         raise UserError("The score needs probabilities of shape (images, classes), each row summing to 1.")
-    if len(probabilities) < splits:
-        raise UserError(f"{len(probabilities)} images do not make {splits} splits; give more images.")
+    if not 1 <= splits <= len(probabilities):
+        raise UserError(f"{len(probabilities)} images do not make {splits} splits; take from 1 to as many as there "
+                        "are images.")
     borders = np.arange(splits + 1) * len(probabilities) // splits
     scores = [np.exp(_mean_divergence(split)) for split in np.split(probabilities, borders[1:-1])]
     return float(np.mean(scores)), float(np.std(scores))
@@ -235,12 +247,13 @@ def _mean_divergence(conditional: np.ndarray) -> float:
     ratio = np.divide(conditional, marginal, out=np.ones_like(conditional), where=conditional > 0)
     return float((conditional * np.log(ratio)).sum(1).mean())
 
-# %% ../nbs/10_metrics.ipynb #a759ca18
+# %% ../nbs/10_metrics.ipynb #573f13fe
 def frechet_distance(features: np.ndarray, reference: np.ndarray) -> float:
     """Fréchet distance (squared) of two sets of features (N, D) and (M, D), seen as Gaussians, in float64.
 
     With Inception's 2048 features this is FID. Heusel et al. 2017. Raises `UserError` below 2 images."""
-    means, roots = [], []
+    means: list[np.ndarray] = []
+    roots: list[Any] = []                                  # numpy's hints do not know mode="r"
     for sample in (features, reference):
         sample = np.asarray(sample, np.float64)
         if len(sample) < 2:
@@ -252,7 +265,7 @@ def frechet_distance(features: np.ndarray, reference: np.ndarray) -> float:
     # rounding may leave a tiny negative number for equal sets
     return float(max(((means[0] - means[1])**2).sum() + traces - 2 * overlap, 0.0))
 
-# %% ../nbs/10_metrics.ipynb #4600c215
+# %% ../nbs/10_metrics.ipynb #41b22465
 def _extreme_in_disc(grey: np.ndarray, radius: int, extreme: np.ufunc) -> np.ndarray:
     "np.maximum or np.minimum over the disc around each pixel, as far as it is in the image: (H, W) uint8."
     height, width = grey.shape
@@ -280,7 +293,7 @@ def mean_absolute_gradient(images: np.ndarray, disk: int = 5) -> np.ndarray:
     "Mean of `gradient_image` of each image: uint8 (N, H, W, 3) or one image -> (N,) float64, grey levels."
     return np.array([gradient_image(image, disk).mean() for image in _batch(images)])
 
-# %% ../nbs/10_metrics.ipynb #36bdfc72
+# %% ../nbs/10_metrics.ipynb #8cc64813
 NOISE_SIGMA = 8                                            # grey levels, of the row "G1 + Gaussian noise"
 
 def add_noise(images: np.ndarray, sigma: float = NOISE_SIGMA, seed: int = 0) -> np.ndarray:
@@ -289,18 +302,17 @@ def add_noise(images: np.ndarray, sigma: float = NOISE_SIGMA, seed: int = 0) -> 
     noise = np.random.default_rng(seed).normal(0, sigma, images.shape)
     return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
 
-# %% ../nbs/10_metrics.ipynb #f6eb74f5
+# %% ../nbs/10_metrics.ipynb #04fec9e4
 def pose_mask_error(generated: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Mean over pixels and channels of |generated - target| * (1 + mask) on the [-1, 1] scale, (N,) float64.
 
     Images uint8 (N, H, W, 3) or one image; `mask`, the target's pose mask, (N, 1, H, W) in {0, 1}.
     An all-zero mask gives the plain L1 error. Report section 3.2.1."""
     generated, target = _paired(generated, target)
-    mask = np.asarray(mask).reshape(len(target), *target.shape[1:3])
     return np.array([(np.abs(a.astype(np.float64) - b).mean(-1) * (1 + m)).mean() / 127.5
-                     for a, b, m in zip(generated, target, mask)])
+                     for a, b, m in zip(generated, target, _masks_for(target, mask))])
 
-# %% ../nbs/10_metrics.ipynb #52cee9c0
+# %% ../nbs/10_metrics.ipynb #76a4b059
 def l1_error(generated: np.ndarray, target: np.ndarray) -> np.ndarray:
     "Mean absolute difference in grey levels (0 to 255): uint8 (N, H, W, 3) or one image each -> (N,)."
     generated, target = _paired(generated, target)
@@ -312,7 +324,7 @@ def psnr(generated: np.ndarray, target: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         return np.array([peak_signal_noise_ratio(b, a, data_range=255) for a, b in zip(generated, target)])
 
-# %% ../nbs/10_metrics.ipynb #1566d389
+# %% ../nbs/10_metrics.ipynb #b7defba0
 @dataclass(frozen=True)
 class Interval:
     "A mean and its bootstrap interval; the bounds are nan where there is only one person."
@@ -320,11 +332,12 @@ class Interval:
     low: float
     high: float
 
-    def to_dict(self) -> dict[str, float | None]:
+    def to_dict(self) -> dict[str, Any]:
         "For JSON, which knows no nan: unknown values become None."
         values = dict(mean=self.mean, low=self.low, high=self.high)
         return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
 
+# %% ../nbs/10_metrics.ipynb #e2b927b2
 def _portions(repeats: int, groups: int) -> list[int]:
     "`repeats` in portions of about a million random numbers, `groups` for each, to keep the memory small."
     portion = max(1, 1_000_000 // groups)
@@ -341,6 +354,7 @@ def _resampled_means(values: np.ndarray, groups: np.ndarray, repeats: int, seed:
         means.append(sums[:, drawn].sum(-1) / count[drawn].sum(-1))
     return np.concatenate(means, axis=1)
 
+# %% ../nbs/10_metrics.ipynb #faea5298
 def _interval(statistic: Callable[[np.ndarray], np.ndarray], values: list[np.ndarray], groups: np.ndarray,
               repeats: int, seed: int, level: float) -> Interval:
     "`statistic` maps means (K, …) to one number; it is applied to the sample and to each resample."
@@ -354,6 +368,7 @@ def _interval(statistic: Callable[[np.ndarray], np.ndarray], values: list[np.nda
     low, high = np.quantile(spread, [(1 - level) / 2, (1 + level) / 2])
     return Interval(mean, float(low), float(high))
 
+# %% ../nbs/10_metrics.ipynb #98a6c3e2
 def bootstrap_interval(values: np.ndarray, groups: np.ndarray, repeats: int = 2000, seed: int = 0,
                        level: float = 0.95) -> Interval:
     """Mean of `values` (N,) and its percentile bootstrap interval over people.
@@ -371,15 +386,16 @@ def paired_ratio(a: np.ndarray, b: np.ndarray, groups: np.ndarray, repeats: int 
     "mean(a) / mean(b), both (N,) on the same pairs, with its interval over people."
     return _interval(lambda means: means[0] / means[1], [a, b], groups, repeats, seed, level)
 
-# %% ../nbs/10_metrics.ipynb #1c0b8126
+# %% ../nbs/10_metrics.ipynb #864fcc3d
 def paired_p_value(a: np.ndarray, b: np.ndarray, groups: np.ndarray, repeats: int = 9999,
                    seed: int = 0) -> float:
     """How often chance alone gives a mean difference as large as that of a and b, (N,), on the same pairs.
 
-    A two-sided sign-flip test over people, `groups` (N,); nan where there is only one person."""
+    A two-sided sign-flip test over people, `groups` (N,); nan where there is only one person
+    or a value is unknown."""
     _, person = np.unique(np.asarray(groups), return_inverse=True)
     differences = np.bincount(person, weights=np.asarray(a, np.float64) - np.asarray(b, np.float64))
-    if len(differences) < 2:
+    if len(differences) < 2 or not np.isfinite(differences).all():
         return float("nan")
     # the tolerance keeps sums that are equal but for rounding from being told apart
     seen = abs(differences.sum()) * (1 - 1e-9)
@@ -389,7 +405,7 @@ def paired_p_value(a: np.ndarray, b: np.ndarray, groups: np.ndarray, repeats: in
         as_large += int((np.abs(signs @ differences) >= seen).sum())
     return (1 + as_large) / (1 + repeats)
 
-# %% ../nbs/10_metrics.ipynb #bc84e91b
+# %% ../nbs/10_metrics.ipynb #c44ed5f5
 # table -> row -> (value, standard deviation)
 PUBLISHED: dict[str, dict[str, tuple[float, float | None]]] = {
     "ssim": {"G1": (0.72, None), "G1+G2+D": (0.71, None), "Triplet": (0.727, None),

@@ -36,24 +36,25 @@ class DeepFashionName:
         "The image, spelled as the data set does, without a suffix: WOMEN/Dresses/id_00000002/02_4_full."
         return f"{self.outfit}_{self.number}_{self.view}"
 
+# %% ../nbs/04a_names.ipynb #7aa55132
 _PARTS = re.compile(r"(?:^|/)(?:fash?ion)?[-_/]?(WOMEN|MEN)[-_/]?([A-Za-z]+(?:_[A-Za-z]+)*?)[-_/]?"
                     r"id_?(\d{8})[-_/]?(\d{2})_(\d)_?([a-z]+)(?:\.[A-Za-z]+)?$")
 
 @lru_cache(maxsize=200_000)
 def parse_name(name: str) -> DeepFashionName | None:
-    "The parts of a file name in any of DeepFashion's spellings, with or without folders before it; else None."
+    "The parts of a file name in any of DeepFashion's spellings, folders before it or not; else None."
     found = _PARTS.search(name)
     if found is None:
         return None
     gender, category, *rest = found.groups()
     return DeepFashionName(gender, re.sub("(?<=[a-z])(?=[A-Z])", "_", category), *rest)
 
-# %% ../nbs/04a_names.ipynb #bd16830b
+# %% ../nbs/04a_names.ipynb #e976be0f
 def worn(name: DeepFashionName) -> str:
     "What is worn, whichever category it is filed under: item and outfit number, 00000002/02."
     return f"{name.item}/{name.outfit_number}"
 
-# %% ../nbs/04a_names.ipynb #4868b074
+# %% ../nbs/04a_names.ipynb #657b161a
 def name_key(name: str) -> str:
     "The key under which an image is known: DeepFashion's own spelling, or for other names the path."
     known = parse_name(name)
@@ -63,30 +64,37 @@ def plain_path(name: str) -> str:
     "A relative path in one spelling: slashes, no `./` in front, accents as single characters."
     return unicodedata.normalize("NFC", name.replace("\\", "/")).removeprefix("./")
 
-# %% ../nbs/04a_names.ipynb #7dab50ad
+# %% ../nbs/04a_names.ipynb #4b028b4d
+def _by_key(images: Iterable[str]) -> dict[str, str]:
+    "Each image by its key; two images of one key raise `UserError`."
+    keys: dict[str, str] = {}
+    for image in images:
+        first = keys.setdefault(name_key(image), image)
+        if first != image:
+            raise UserError(f'"{first}" and "{image}" have one and the same name ({name_key(image)}): '
+                            "keep one of them.")
+    return keys
+
+def _aliases(path: str) -> set[str]:
+    "What else a path may be called: without its folders, without its suffix, without both."
+    stem = path.removesuffix(Path(path).suffix)
+    return {os.path.basename(path), stem, os.path.basename(stem)}
+
+# %% ../nbs/04a_names.ipynb #1ce619de
 class NameIndex:
     "Finds the image that a name in a table or a list means; two images of one name raise `UserError`."
     def __init__(self, images: Iterable[str]):
-        keys: dict[str, str] = {}
-        for image in images:
-            first = keys.setdefault(name_key(image), image)
-            if first != image:
-                raise UserError(f'"{first}" and "{image}" have one and the same name ({name_key(image)}): '
-                                "keep one of them.")
-        aliases = [(alias, image) for key, image in keys.items() if not parse_name(image) for alias in _aliases(key)]
+        keys = _by_key(images)
+        own = [(key, image) for key, image in keys.items() if not parse_name(image)]
+        aliases = [(alias, image) for key, image in own for alias in _aliases(key)]
         times = Counter(alias for alias, _ in aliases)
         self.known = {alias: image for alias, image in aliases if times[alias] == 1} | keys
-        own = [(key, image) for key, image in keys.items() if not parse_name(image)]
         folded: dict[str, set[str]] = {}
         for alias, image in aliases + own:
             folded.setdefault(alias.casefold(), set()).add(image)
         self.in_any_case = {alias: found.pop() for alias, found in folded.items() if len(found) == 1}
 
     def find(self, name: str) -> str | None:
-        "The image that `name` means; IMG_1.JPG may be written for img_1.jpg if no other image is meant by it."
+        "The image that `name` means; IMG_1.JPG may be written for img_1.jpg if that leaves no doubt."
         key = name_key(name)
         return self.known.get(key) or self.in_any_case.get(key.casefold())
-
-def _aliases(path: str) -> set[str]:
-    stem = path.removesuffix(Path(path).suffix)
-    return {os.path.basename(path), stem, os.path.basename(stem)}

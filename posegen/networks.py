@@ -2,7 +2,8 @@
 
 # %% auto #0
 __all__ = ['LOW_RESOLUTION_FROM', 'ResidualBlock', 'doubled_kernel', 'double_and_convolve', 'DoublingBlock', 'Encoder', 'Decoder',
-           'Stage1Generator', 'Stage2Generator', 'Discriminator', 'count_parameters', 'count_flops']
+           'StridedEncoder', 'StridedDecoder', 'Stage1Generator', 'Stage2Generator', 'Discriminator',
+           'count_parameters', 'count_flops']
 
 # %% ../nbs/06_networks.ipynb #5d29d783
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from .core import Config
 from .pose import KEYPOINTS
 
-# %% ../nbs/06_networks.ipynb #90b9cee1
+# %% ../nbs/06_networks.ipynb #cf937e1c
 def _convolution(inputs: int, outputs: int, norm: str, stride: int = 1) -> nn.Sequential:
     "3 x 3 convolution, optional group norm, ReLU. A bias before a normalisation would be redundant."
     layers = [nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=norm == "none")]
@@ -24,11 +25,13 @@ def _groups(channels: int) -> int:
     "The fewest equal groups of at most 8 channels."
     return next(n for n in range(1, channels + 1) if channels % n == 0 and channels // n <= 8)
 
+# %% ../nbs/06_networks.ipynb #d045885d
 class ResidualBlock(nn.Module):
-    "Two 3 x 3 convolutions with a residual sum; (N, inputs, H, W) -> (N, outputs, H, W) (report section 3.2)."
+    "Two 3 x 3 convolutions with a residual sum: (N, inputs, H, W) -> (N, outputs, H, W), report section 3.2."
     def __init__(self, inputs: int, middle: int, outputs: int, norm: str = "none"):
         super().__init__()
-        self.convolutions = nn.Sequential(_convolution(inputs, middle, norm), _convolution(middle, outputs, norm))
+        self.convolutions = nn.Sequential(_convolution(inputs, middle, norm),
+                                          _convolution(middle, outputs, norm))
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,11 +40,9 @@ class ResidualBlock(nn.Module):
             return x + result
         return self.shortcut(x).add_(result)           # in place: one map less to allocate
 
-# %% ../nbs/06_networks.ipynb #5cc5ca95
-LOW_RESOLUTION_FROM = 16        # on smaller maps making the 4 x 4 kernel costs what it saves
-
+# %% ../nbs/06_networks.ipynb #6a7db94c
 def doubled_kernel(weight: Tensor) -> Tensor:
-    """The 4 x 4 kernel whose transposed convolution of stride 2 (padding 1) is doubling and convolving by `weight`.
+    """The 4 x 4 kernel whose transposed convolution (stride 2, padding 1) is doubling, then convolving.
 
     (outputs, inputs, 3, 3) -> (inputs, outputs, 4, 4): mirrored, and sums over windows of 2 x 2.
     """
@@ -49,12 +50,21 @@ def doubled_kernel(weight: Tensor) -> Tensor:
     return F.avg_pool2d(mirrored, 2, stride=1, divisor_override=1)
 
 def double_and_convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    "3 x 3 convolution of `x` doubled by nearest neighbours, computed at the low resolution; (N, inputs, H, W) -> (N, outputs, 2H, 2W)."
+    """3 x 3 convolution of `x` doubled by nearest neighbours, computed at the low resolution.
+
+    (N, inputs, H, W) -> (N, outputs, 2H, 2W).
+    """
     return F.conv_transpose2d(x, doubled_kernel(weight), bias, stride=2, padding=1)
 
+# %% ../nbs/06_networks.ipynb #6a72fa61
+LOW_RESOLUTION_FROM = 16        # on smaller maps making the 4 x 4 kernel costs what it saves
+
 class DoublingBlock(ResidualBlock):
-    "A `ResidualBlock` of `x`, doubled by nearest neighbours, and a skip: (N, a, H, W), (N, b, 2H, 2W) -> (N, outputs, 2H, 2W)."
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+    """A `ResidualBlock` of `x`, doubled by nearest neighbours, and a skip.
+
+    (N, a, H, W), (N, b, 2H, 2W) -> (N, outputs, 2H, 2W).
+    """
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]
         if x.shape[-1] < LOW_RESOLUTION_FROM:
             return super().forward(torch.cat([F.interpolate(x, scale_factor=2.0), skip], 1))
         a, (first, *others), shortcut = x.shape[1], self.convolutions[0], self.shortcut
@@ -65,83 +75,107 @@ class DoublingBlock(ResidualBlock):
         summed = F.interpolate(F.conv2d(x, shortcut.weight[:, :a]), scale_factor=2.0)
         return summed.add_(F.conv2d(skip, shortcut.weight[:, a:], shortcut.bias)).add_(result)
 
-# %% ../nbs/06_networks.ipynb #4013d04b
+# %% ../nbs/06_networks.ipynb #c8819df6
+def _widths(config: Config) -> list[int]:
+    "The channels of the encoder's blocks, finest first."
+    return [config.width * i for i in range(1, config.blocks + 1)]
+
+def _halve_and_keep(x: Tensor, blocks: nn.ModuleList, halvings: nn.ModuleList) -> tuple[Tensor, list[Tensor]]:
+    skips = []
+    for block, halve in zip(blocks, halvings):
+        skips.append(block(x))
+        x = halve(skips[-1])
+    return x, skips
+
 class Encoder(nn.Module):
-    "B residual blocks, each followed by a halving. Returns the last map and the skips, finest first."
+    "B residual blocks, each followed by max-pooling. Returns the last map and the skips, finest first."
     def __init__(self, inputs: int, config: Config):
         super().__init__()
-        widths = [config.width * i for i in range(1, config.blocks + 1)]
-        self.strided = config.downsample == "strided_conv"
-        # PG2 widens in its strided convolutions (and in a stem); the report's blocks widen themselves
-        incoming = widths if self.strided else [inputs] + widths[:-1]
-        self.stem = _convolution(inputs, widths[0], config.norm) if self.strided else nn.Identity()
-        self.blocks = nn.ModuleList(ResidualBlock(i, w, w, config.norm) for i, w in zip(incoming, widths))
-        if self.strided:
-            halvings = [_convolution(a, b, config.norm, stride=2) for a, b in zip(widths, widths[1:])]
-            self.halvings = nn.ModuleList(halvings + [nn.Identity()])
-        else:
-            self.halvings = nn.ModuleList(nn.MaxPool2d(2) for _ in widths)
+        widths = _widths(config)
+        pairs = zip([inputs, *widths], widths)
+        self.blocks = nn.ModuleList(ResidualBlock(a, b, b, config.norm) for a, b in pairs)
+        self.halvings = nn.ModuleList(nn.MaxPool2d(2) for _ in widths)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        skips = []
-        x = self.stem(x)
-        for block, halve in zip(self.blocks, self.halvings):
-            skips.append(block(x))
-            x = halve(skips[-1])
-        return x, skips
+        return _halve_and_keep(x, self.blocks, self.halvings)
 
+# %% ../nbs/06_networks.ipynb #05445ef8
 def _doubling(channels: int, kind: str) -> nn.Module:
     "(N, channels, H, W) -> (N, channels, 2H, 2W): nearest neighbours, or DCGAN's transposed convolution."
     if kind == "transposed":
         return nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1)
     return nn.Upsample(scale_factor=2, mode="nearest")
 
+def _skips_and_following(config: Config) -> list[tuple[int, int]]:
+    "For each decoder block, coarsest first: the channels of its skip, and of the skip of the next block."
+    widths = _widths(config)[::-1]
+    return list(zip(widths, [*widths[1:], widths[-1]]))
+
 class Decoder(nn.Module):
-    "The mirror image of `Encoder`: doubles the resolution, joins the skips, ends in a linear 3-channel image."
+    "The mirror image of `Encoder`: doubles the resolution, joins the skips, ends in a linear RGB image."
     def __init__(self, inputs: int, config: Config, constant_width: int = 0):
         super().__init__()
-        self.strided, self.nearest = config.downsample == "strided_conv", config.upsample == "nearest"
+        self.blocks, self.doubling = nn.ModuleList(), nn.ModuleList()
+        make_block = DoublingBlock if config.upsample == "nearest" else ResidualBlock
+        for skip, following in _skips_and_following(config):
+            middle, outputs = constant_width or skip, constant_width or following
+            self.doubling.append(_doubling(inputs, config.upsample))
+            self.blocks.append(make_block(inputs + skip, middle, outputs, config.norm))
+            inputs = outputs
+        self.image = nn.Conv2d(inputs, 3, 3, padding=1)
+
+    def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
+        for block, double, skip in zip(self.blocks, self.doubling, reversed(skips)):
+            x = block(x, skip) if isinstance(block, DoublingBlock) else block(torch.cat([double(x), skip], 1))
+        return self.image(x)
+
+# %% ../nbs/06_networks.ipynb #5d7097c2
+class StridedEncoder(nn.Module):
+    "PG2's encoder: a convolution, then B residual blocks with widening strided convolutions in between."
+    def __init__(self, inputs: int, config: Config):
+        super().__init__()
+        widths, norm = _widths(config), config.norm
+        self.stem = _convolution(inputs, widths[0], norm)
+        self.blocks = nn.ModuleList(ResidualBlock(width, width, width, norm) for width in widths)
+        between = [_convolution(a, b, norm, stride=2) for a, b in zip(widths, widths[1:])]
+        self.halvings = nn.ModuleList([*between, nn.Identity()])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        return _halve_and_keep(self.stem(x), self.blocks, self.halvings)
+
+# %% ../nbs/06_networks.ipynb #e7ed84d9
+class StridedDecoder(nn.Module):
+    "PG2's decoder: blocks at the width of the concatenation, with doubling and narrowing in between."
+    def __init__(self, inputs: int, config: Config, constant_width: int = 0):
+        super().__init__()
+        self.nearest = config.upsample == "nearest"
         self.blocks, self.narrowing, self.doubling = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        make_block = DoublingBlock if self.nearest and not self.strided else ResidualBlock
-        incoming = inputs
-        for i in range(config.blocks, 0, -1):
-            skip, following = config.width * i, config.width * max(i - 1, 1)
-            if constant_width:
-                middle = outputs = constant_width
-            elif self.strided:
-                middle = outputs = incoming + skip
-            else:
-                middle, outputs = skip, following
-            if not self.strided:
-                self.doubling.append(_doubling(incoming, config.upsample))
-            self.blocks.append(make_block(incoming + skip, middle, outputs, config.norm))
-            incoming = outputs
-            if self.strided and i > 1:               # PG2 narrows after each doubling
-                incoming = constant_width or following
+        outputs = inputs
+        for skip, following in _skips_and_following(config):
+            if self.blocks:
                 self.doubling.append(_doubling(outputs, config.upsample))
-                self.narrowing.append(nn.Conv2d(outputs, incoming, 3, padding=1))
-        self.image = nn.Conv2d(incoming, 3, 3, padding=1)
+                self.narrowing.append(nn.Conv2d(outputs, inputs, 3, padding=1))
+            outputs = constant_width or inputs + skip
+            self.blocks.append(ResidualBlock(inputs + skip, outputs, outputs, config.norm))
+            inputs = constant_width or following
+        self.image = nn.Conv2d(outputs, 3, 3, padding=1)
 
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
         for number, (block, skip) in enumerate(zip(self.blocks, reversed(skips))):
-            if isinstance(block, DoublingBlock):
-                x = block(x, skip)
-                continue
-            if not self.strided:
-                x = self.doubling[number](x)
-            elif number > 0:                          # PG2's last encoder block did not halve
-                x = self._double_and_narrow(x, number - 1)
+            if number > 0:
+                x = self._double_and_narrow(x, self.doubling[number - 1], self.narrowing[number - 1])
             x = block(torch.cat([x, skip], 1))
         return self.image(x)
 
-    def _double_and_narrow(self, x: Tensor, number: int) -> Tensor:
-        "What PG2 does between two blocks."
-        narrowing = self.narrowing[number]
+    def _double_and_narrow(self, x: Tensor, doubling: nn.Module, narrowing: nn.Conv2d) -> Tensor:
         if self.nearest and x.shape[-1] >= LOW_RESOLUTION_FROM:
             return double_and_convolve(x, narrowing.weight, narrowing.bias)
-        return narrowing(self.doubling[number](x))
+        return narrowing(doubling(x))
 
-# %% ../nbs/06_networks.ipynb #a99f488f
+# %% ../nbs/06_networks.ipynb #41ad3c71
+_SHAPES: dict[str, tuple[type[Encoder | StridedEncoder], type[Decoder | StridedDecoder]]] = {
+    "max_pool": (Encoder, Decoder), "strided_conv": (StridedEncoder, StridedDecoder)}
+
 class Stage1Generator(nn.Module):
     """G1: condition image and target pose to a coarse person (report section 3.2, R9).
 
@@ -154,25 +188,32 @@ class Stage1Generator(nn.Module):
         strided = config.downsample == "strided_conv"
         self.side = config.size // 2 ** (config.blocks - strided)
         self.unfolded = config.width if strided else last     # PG2 unfolds to h channels
-        self.encoder = Encoder(3 + len(KEYPOINTS), config)
+        encoder, decoder = _SHAPES[config.downsample]
+        self.encoder = encoder(3 + len(KEYPOINTS), config)
         self.squeeze = nn.Linear(last * self.side**2, config.bottleneck)
         self.unfold = nn.Linear(config.bottleneck, self.unfolded * self.side**2)
-        self.decoder = Decoder(self.unfolded, config)
+        self.decoder = decoder(self.unfolded, config)
 
     def forward(self, x: Tensor) -> Tensor:
         x, skips = self.encoder(x)
-        x = self.unfold(self.squeeze(x.flatten(1))).view(-1, self.unfolded, self.side, self.side)
-        return self.decoder(x, skips)
+        return self.decoder(self.through_code(x), skips)
 
+    def through_code(self, x: Tensor) -> Tensor:
+        "The encoder's last map, squeezed to `bottleneck` numbers and unfolded to the decoder's first map."
+        return self.unfold(self.squeeze(x.flatten(1))).view(-1, self.unfolded, self.side, self.side)
+
+# %% ../nbs/06_networks.ipynb #c56dfbca
 class Stage2Generator(nn.Module):
     """G2: condition image and coarse result to a difference map (report section 3.3, R10).
 
-    In: (N, 6, S, S), both images in [-1, 1], concatenated. Out: (N, 3, S, S); the final image is coarse + difference.
+    In: (N, 6, S, S), both images in [-1, 1], concatenated.
+    Out: (N, 3, S, S); the final image is coarse + difference.
     """
     def __init__(self, config: Config):
         super().__init__()
-        self.encoder = Encoder(6, config)
-        self.decoder = Decoder(config.width * config.blocks, config, config.stage2_decoder_width)
+        encoder, decoder = _SHAPES[config.downsample]
+        self.encoder = encoder(6, config)
+        self.decoder = decoder(config.width * config.blocks, config, config.stage2_decoder_width)
         with torch.no_grad():                         # begin near "change nothing"
             self.decoder.image.weight.mul_(config.stage2_start)
             self.decoder.image.bias.zero_()
@@ -180,7 +221,19 @@ class Stage2Generator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.decoder(*self.encoder(x))
 
-# %% ../nbs/06_networks.ipynb #099ad0c6
+# %% ../nbs/06_networks.ipynb #15a15c78
+def _discriminator_norm(kind: str, channels: int) -> nn.Module:
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    return nn.GroupNorm(1, channels) if kind == "layer" else nn.Identity()
+
+def _dcgan_weights(module: nn.Module) -> None:
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.normal_(module.weight, 0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1, 0.02)
+
+# %% ../nbs/06_networks.ipynb #6806ed3d
 class Discriminator(nn.Module):
     """D, or the critic: a DCGAN with one logit an image (report section 3.4, R11).
 
@@ -203,24 +256,13 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.logit(self.convolutions(x).flatten(1)).squeeze(1)
 
-def _discriminator_norm(kind: str, channels: int) -> nn.Module:
-    if kind == "batch":
-        return nn.BatchNorm2d(channels)
-    return nn.GroupNorm(1, channels) if kind == "layer" else nn.Identity()
-
-def _dcgan_weights(module: nn.Module) -> None:
-    if isinstance(module, (nn.Conv2d, nn.Linear)):
-        nn.init.normal_(module.weight, 0, 0.02)
-    elif isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1, 0.02)
-
-# %% ../nbs/06_networks.ipynb #e69a5fe4
+# %% ../nbs/06_networks.ipynb #235f8906
 def count_parameters(module: nn.Module) -> int:
     "The number of trainable parameters."
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 def count_flops(module: nn.Module, in_channels: int, size: int, batch: int = 1) -> int:
-    "Floating-point operations of one forward pass, 2 for each multiply-add. `module` must be on the meta device."
+    "Floating-point operations of a forward pass, 2 for each multiply-add. `module` is on the meta device."
     from torch.utils.flop_counter import FlopCounterMode
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(torch.empty(batch, in_channels, size, size, device="meta"))

@@ -12,6 +12,7 @@ import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -83,7 +84,7 @@ def _new_figure(width: float, height: float) -> Figure:
     plt.close(figure)
     return figure
 
-
+# %% ../nbs/12_plots.ipynb #3e15f37f
 def save_figure(figure: Figure, path_without_suffix: str | Path, vector: bool = False) -> list[Path]:
     "Write `figure` as PNG and, if `vector`, as SVG too, each atomically; returns the paths written."
     stem = str(path_without_suffix)
@@ -102,19 +103,19 @@ def save_figure(figure: Figure, path_without_suffix: str | Path, vector: bool = 
         written.append(path)
     return written
 
-
+# %% ../nbs/12_plots.ipynb #1939188e
 def _note(figure: Figure, text: str) -> None:
     "The small grey line at the top left that says what the figure was made from."
     width, height = figure.get_size_inches()
     figure.text(0.1 / width, 1 - 0.09 / height, text, va="top", fontsize=TINY, color=PALE)
 
-# %% ../nbs/12_plots.ipynb #5d4609e6
+# %% ../nbs/12_plots.ipynb #b00df58b
 def pose_maps_picture(keypoints: np.ndarray, size: int) -> np.ndarray:
     "The 18 pose maps of keypoints (18, 3) as one grey picture, uint8 (size, size): 255 inside any disc."
     maps = pose_maps(torch.as_tensor(keypoints, dtype=torch.float32), size)
     return ((maps.amax(0) > 0).numpy() * 255).astype(np.uint8)
 
-
+# %% ../nbs/12_plots.ipynb #29daf09f
 def skeleton_picture(
     keypoints: np.ndarray, size: int, background: np.ndarray | None = None, enlarge: int = 4
 ) -> np.ndarray:
@@ -128,7 +129,7 @@ def skeleton_picture(
         canvas = np.asarray(enlarged)
     return draw_skeleton(canvas, scaled, thickness=1.5)
 
-
+# %% ../nbs/12_plots.ipynb #54720177
 @dataclass(frozen=True)
 class Skeleton:
     "A pose to be drawn as lines where a picture could stand."
@@ -136,7 +137,7 @@ class Skeleton:
     size: int
     background: np.ndarray | None = None       # uint8 (size, size, 3); None: light grey
 
-
+# %% ../nbs/12_plots.ipynb #e2777494
 def _draw_skeleton(axes: Axes, pose: Skeleton) -> None:
     background = np.full((1, 1, 3), 245, np.uint8) if pose.background is None else pose.background
     edge = (-0.5, pose.size - 0.5)
@@ -153,7 +154,7 @@ def _draw_skeleton(axes: Axes, pose: Skeleton) -> None:
                       markerfacecolor="black" if confidence >= 1 else "white")
     axes.set(xlim=edge, ylim=edge[::-1])
 
-# %% ../nbs/12_plots.ipynb #0c770a9d
+# %% ../nbs/12_plots.ipynb #798b4743
 def _show(axes: Axes, picture: np.ndarray | Skeleton, **options) -> None:
     "Put one picture, (H, W, 3) or (H, W), or a skeleton into bare `axes`."
     axes.set_axis_off()
@@ -162,7 +163,37 @@ def _show(axes: Axes, picture: np.ndarray | Skeleton, **options) -> None:
     else:
         axes.imshow(picture, interpolation="auto", **options)
 
+# %% ../nbs/12_plots.ipynb #3a9b9950
+@dataclass(frozen=True)
+class _Grid:
+    "Where the pictures of a grid stand; all lengths in inches."
+    rows: int
+    columns: int
+    blocks: int
+    panel: float
+    label_space: float
+    top: float
+    gap: float = 0.035
+    block_gap: float = 0.3
+    edge: float = 0.1
 
+    @property
+    def block_width(self) -> float:
+        return self.label_space + self.columns * (self.panel + self.gap) - self.gap
+
+    @property
+    def size(self) -> tuple[float, float]:
+        "Width and height of the figure."
+        width = self.blocks * self.block_width + (self.blocks - 1) * self.block_gap + self.edge
+        return width, self.top + self.rows * (self.panel + self.gap) - self.gap + self.edge
+
+    def place(self, index: int) -> tuple[int, float, float]:
+        "Of example `index`: its row, and the lower left corner of its first picture."
+        block, row = divmod(index, self.rows)
+        x = block * (self.block_width + self.block_gap) + self.label_space
+        return row, x, self.size[1] - self.top - row * (self.panel + self.gap) - self.panel
+
+# %% ../nbs/12_plots.ipynb #40d41df2
 def image_grid(
     columns: Mapping[str, Sequence[np.ndarray | Skeleton]],   # heading -> N pictures uint8 or skeletons
     note: str,                                  # small grey line at the top
@@ -175,32 +206,27 @@ def image_grid(
     if len(lengths) != 1:
         raise ValueError(f"columns of different lengths: { {k: len(v) for k, v in columns.items()} }")
     count = lengths.pop()
-    rows = -(-count // blocks)
     longest = max((len(line) for label in row_labels or () for line in label.split("\n")), default=0)
-    label_space, gap, block_gap, edge = 0.1 + 0.068 * longest, 0.035, 0.3, 0.1
-    top = 0.5 if note else 0.32
-    block_width = label_space + len(columns) * (panel + gap) - gap
-    width = blocks * block_width + (blocks - 1) * block_gap + edge
-    height = top + rows * (panel + gap) - gap + edge
+    label_space, top = 0.1 + 0.068 * longest, 0.5 if note else 0.32
+    grid = _Grid(-(-count // blocks), len(columns), blocks, panel, label_space, top)
+    width, height = grid.size
     with matplotlib.rc_context(STYLE):
         figure = _new_figure(width, height)
         _note(figure, note)
         for index in range(count):
-            block, row = divmod(index, rows)
-            y = height - top - row * (panel + gap) - panel
-            start = block * (block_width + block_gap) + label_space
+            row, start, y = grid.place(index)
             if row_labels:
                 figure.text((start - 0.08) / width, (y + panel / 2) / height, row_labels[index], ha="right",
                             va="center", fontsize=SMALL, linespacing=1.35)
             for column, (heading, pictures) in enumerate(columns.items()):
-                x = start + column * (panel + gap)
+                x = start + column * (panel + grid.gap)
                 axes = figure.add_axes((x / width, y / height, panel / width, panel / height))
                 _show(axes, pictures[index])
                 if row == 0:
                     axes.set_title(heading, pad=4)
     return figure
 
-# %% ../nbs/12_plots.ipynb #415c17c0
+# %% ../nbs/12_plots.ipynb #5f4da361
 @dataclass(frozen=True)
 class Layer:
     "One box of an architecture drawing."
@@ -208,7 +234,7 @@ class Layer:
     kind: str  # "encoder", "code", "bottom", "decoder", "output" or "discriminator"
     shape: tuple[int, ...]  # (channels, height, width), or (units,) of a fully connected layer
 
-
+# %% ../nbs/12_plots.ipynb #3ef6ae97
 def network_layers(network: torch.nn.Module, size: int) -> tuple[int, list[Layer]]:
     """Input channels of a network on the meta device, and its layers in the order of a forward pass.
 
@@ -229,7 +255,7 @@ def network_layers(network: torch.nn.Module, size: int) -> tuple[int, list[Layer
         network.eval()(torch.empty(1, channels, size, size, device="meta"))
     return channels, layers
 
-
+# %% ../nbs/12_plots.ipynb #32d4a27e
 def _parts(network: torch.nn.Module) -> list[tuple[torch.nn.Module, str]]:
     "The modules that get a box in the drawing, with the kind of box."
     if isinstance(network, Discriminator):
@@ -242,7 +268,7 @@ def _parts(network: torch.nn.Module) -> list[tuple[torch.nn.Module, str]]:
         parts + [(block, "decoder") for block in network.decoder.blocks] + [(network.decoder.image, "output")]
     )
 
-# %% ../nbs/12_plots.ipynb #21390ba5
+# %% ../nbs/12_plots.ipynb #583df8f0
 def _words(module: torch.nn.Module) -> str:
     "One layer in a few words; empty for layers that do nothing."
     if isinstance(module, torch.nn.Conv2d):
@@ -259,7 +285,7 @@ def _words(module: torch.nn.Module) -> str:
     names = {torch.nn.ReLU: "ReLU", torch.nn.GroupNorm: "group norm", torch.nn.BatchNorm2d: "batch norm"}
     return names.get(type(module), "")
 
-
+# %% ../nbs/12_plots.ipynb #1a1fe4ee
 def _chain(modules: Sequence[torch.nn.Module]) -> str:
     "Layers in a row, such as `3×3 convolution, ReLU`; a sequence that is repeated is counted."
     words = [text for text in map(_words, modules) if text]
@@ -268,7 +294,7 @@ def _chain(modules: Sequence[torch.nn.Module]) -> str:
         return f"2 × ({', '.join(words[:half])})"
     return ", ".join(words)
 
-
+# %% ../nbs/12_plots.ipynb #2ab0af11
 def describe_network(network: torch.nn.Module) -> str:
     "What the blocks of a generator, or the layers of a discriminator, do: one line, read from the modules."
     if isinstance(network, Discriminator):
@@ -280,7 +306,7 @@ def describe_network(network: torch.nn.Module) -> str:
     up = _chain(list(decoder.doubling[0].modules()))
     return f"block: {block}, residual sum;  down: {down};  up: {up}, joined with the skip"
 
-# %% ../nbs/12_plots.ipynb #9d474304
+# %% ../nbs/12_plots.ipynb #5f71c63a
 _FILL = {
     "encoder": "#56B4E9",
     "code": "#D55E00",
@@ -290,6 +316,8 @@ _FILL = {
     "discriminator": "#CC79A7",
     "logit": "#D55E00",
 }
+
+# %% ../nbs/12_plots.ipynb #ed68ed44
 _LEGEND = {
     "encoder": "encoder block",
     "code": "fully connected layer",
@@ -302,7 +330,7 @@ _LINE, _SKIP_LINE = "#333333", "#808080"
 _SIDE = 5.4        # of a picture in drawing units; the drawing is 100 units wide
 _LANE = 20.0       # from the middle of one network to the middle of the next
 
-
+# %% ../nbs/12_plots.ipynb #1be50545
 def _box_size(shape: tuple[int, ...]) -> tuple[float, float]:
     "Width and height of a layer's box in drawing units."
     if len(shape) == 1:
@@ -314,7 +342,7 @@ def _box_size(shape: tuple[int, ...]) -> tuple[float, float]:
 def _shape_text(shape: tuple[int, ...]) -> str:
     return f"{shape[0]}" if len(shape) == 1 else f"{shape[0]}\n{shape[1]}²"
 
-
+# %% ../nbs/12_plots.ipynb #f9caa6a3
 def _arrow(axes: Axes, *points: tuple[float, float], colour: str = _LINE) -> None:
     "A line through `points` with an arrow head at its last point."
     xs, ys = zip(*points[:-1])
@@ -322,7 +350,7 @@ def _arrow(axes: Axes, *points: tuple[float, float], colour: str = _LINE) -> Non
     axes.add_patch(FancyArrowPatch(points[-2], points[-1], arrowstyle="-|>", mutation_scale=8, color=colour,
                                    linewidth=1.0, shrinkA=0, shrinkB=0, zorder=2))
 
-
+# %% ../nbs/12_plots.ipynb #b8040b21
 def _square(axes: Axes, x: float, middle: float, symbol: str, picture: np.ndarray | None, label: str = "",
             above: bool = False, side: float = _SIDE) -> None:
     "A square for an image: the picture if there is one, else its symbol; a label above or below."
@@ -337,7 +365,7 @@ def _square(axes: Axes, x: float, middle: float, symbol: str, picture: np.ndarra
     axes.text(x + side / 2, high + 0.3 if above else low - 0.35, label, ha="center",
               va="bottom" if above else "top", fontsize=SMALL, linespacing=1.3)
 
-
+# %% ../nbs/12_plots.ipynb #d6780367
 def _draw_layers(axes: Axes, layers: Sequence[Layer], start: float, end: float, middle: float) -> None:
     "Boxes from x = `start` to `end` centred on y = `middle`, joined by arrows, with skip connections above."
     sizes = [_box_size(layer.shape) for layer in layers]
@@ -352,16 +380,22 @@ def _draw_layers(axes: Axes, layers: Sequence[Layer], start: float, end: float, 
         x += width + gap
     for (x, width, _), (next_x, _, _) in zip(places, places[1:]):
         _arrow(axes, (x + width, middle), (next_x, middle))
-    encoders = [place for place, layer in zip(places, layers) if layer.kind == "encoder"]
-    decoders = [place for place, layer in zip(places, layers) if layer.kind == "decoder"][::-1]
     top = middle + max(height for _, _, height in places) / 2 + 0.6
+    encoders, decoders = ([place for place, layer in zip(places, layers) if layer.kind == kind]
+                          for kind in ("encoder", "decoder"))
+    _draw_skips(axes, encoders, decoders[::-1], middle, top)
+
+# %% ../nbs/12_plots.ipynb #ff8afaa2
+def _draw_skips(axes: Axes, encoders: Sequence[tuple[float, float, float]],
+                decoders: Sequence[tuple[float, float, float]], middle: float, top: float) -> None:
+    "Skip connections between boxes (x, width, height), the outermost first."
     for depth, (left, right) in enumerate(zip(encoders, decoders)):
         level = top + 0.6 * (len(encoders) - 1 - depth)
         from_x, to_x = left[0] + left[1] / 2, right[0] + right[1] / 2
         _arrow(axes, (from_x, middle + left[2] / 2), (from_x, level), (to_x, level),
                (to_x, middle + right[2] / 2), colour=_SKIP_LINE)
 
-
+# %% ../nbs/12_plots.ipynb #a0106dfa
 def _join(axes: Axes, x: float, inputs: Mapping[str, float], end: float, text: str) -> None:
     "A bracket that merges inputs (channels -> height y) into one arrow to x = `end`."
     middle, turn = sum(inputs.values()) / len(inputs), x + 2.4
@@ -371,7 +405,7 @@ def _join(axes: Axes, x: float, inputs: Mapping[str, float], end: float, text: s
     _arrow(axes, (turn, middle), (end, middle))
     axes.text((turn + end) / 2, middle + 0.35, text, ha="center", va="bottom", fontsize=SMALL)
 
-
+# %% ../nbs/12_plots.ipynb #31997678
 def _heading(axes: Axes, middle: float, text: str, network: torch.nn.Module) -> None:
     total = count_parameters(network)
     size = f"{total / 1e6:.2f} million" if total >= 1e5 else f"{total:,}"
@@ -380,7 +414,7 @@ def _heading(axes: Axes, middle: float, text: str, network: torch.nn.Module) -> 
     axes.text(2, y - 1.7, f"{size} parameters;  {describe_network(network)}", fontsize=SMALL, va="center",
               color=PALE)
 
-
+# %% ../nbs/12_plots.ipynb #ca11903c
 def _legend(axes: Axes, x: float, middle: float) -> None:
     "What the colours of the boxes mean, and how to read the numbers below them."
     pitch = 1.9
@@ -394,106 +428,140 @@ def _legend(axes: Axes, x: float, middle: float) -> None:
     axes.text(x + 2.0, y, "skip connection", fontsize=SMALL, va="center")
     axes.text(x, y - pitch, "below a box: channels, side²", fontsize=SMALL, va="center")
 
-# %% ../nbs/12_plots.ipynb #ff41290e
+# %% ../nbs/12_plots.ipynb #bc5fcc9c
+class _Lane(NamedTuple):
+    "One row of the drawing: a network, what a forward pass shows, and the height of its middle."
+    network: torch.nn.Module
+    shape: str                             # of its input, such as 21×256×256
+    layers: list[Layer]
+    middle: float
+
+
+def _lanes(config: Config, triplet: bool) -> dict[str, _Lane]:
+    "The three networks of a configuration, from top to bottom."
+    with torch.device("meta"):
+        networks = {"G1": Stage1Generator(config), "G2": Stage2Generator(config),
+                    "D": Discriminator(config, in_channels=3 if triplet else 6)}
+    lanes = {}
+    for name, middle in {"G1": 11.0 + 2 * _LANE, "G2": 11.0 + _LANE, "D": 10.4}.items():
+        channels, layers = network_layers(networks[name], config.size)
+        shape = f"{channels}×{config.size}×{config.size}"
+        lanes[name] = _Lane(networks[name], shape, layers, middle)
+    return lanes
+
+# %% ../nbs/12_plots.ipynb #5f7e13bc
+_Pictures = Mapping[str, np.ndarray]
+_START, _END = 20.5, 71.0                  # the boxes of the generators, from x to x
+_SUM, _GENERATED = 86.0, 91.5              # x of the sum and of the final image
+
+
+def _draw_generator(axes: Axes, lane: _Lane, heading: str, upper: tuple, lower: tuple,
+                    channels: tuple[str, str]) -> float:
+    "Heading, two inputs (symbol, picture, label) and layers; returns the height of the line through them."
+    middle, offset = lane.middle - 0.8, _SIDE / 2 + 0.6
+    _heading(axes, lane.middle, heading, lane.network)
+    _square(axes, 4, middle + offset, upper[0], upper[1], upper[2], above=True)
+    _square(axes, 4, middle - offset, *lower)
+    heights = dict(zip(channels, (middle + offset, middle - offset)))
+    _join(axes, 4 + _SIDE, heights, _START, lane.shape)
+    _draw_layers(axes, lane.layers, _START, _END, middle)
+    return middle
+
+# %% ../nbs/12_plots.ipynb #8bec4652
+def _draw_stage1(axes: Axes, lane: _Lane, pictures: _Pictures) -> float:
+    "The first row, up to the coarse image and its loss; returns the height of its line."
+    middle = _draw_generator(axes, lane, "Stage 1: $G_1$ learns the pose",
+                             ("$I_A$", pictures.get("condition"), "condition"),
+                             ("$P_B$", pictures.get("pose"), "target pose"), ("3", "18"))
+    coarse_x = _SUM - _SIDE / 2
+    _arrow(axes, (_END, middle), (coarse_x, middle))
+    _square(axes, coarse_x, middle, "$\\hat I_{B1}$", pictures.get("coarse"), "coarse", above=True)
+    axes.text(98.5, middle - 4.6, "loss\n$\\Vert(\\hat I_{B1}-I_B)(1+M_B)\\Vert_1$", ha="right",
+              va="center", fontsize=SMALL, linespacing=1.5)
+    return middle
+
+# %% ../nbs/12_plots.ipynb #e07c08e5
+def _draw_stage2(axes: Axes, lane: _Lane, pictures: _Pictures, stage1_middle: float) -> None:
+    "The second row: the difference map, and its sum with the coarse image above."
+    middle = _draw_generator(axes, lane, "Stage 2: $G_2$ adds the details",
+                             ("$I_A$", pictures.get("condition"), "condition"),
+                             ("$\\hat I_{B1}$", pictures.get("coarse"), "coarse"),
+                             ("3", "3 "))    # both have 3 channels: the blank keeps them apart
+    difference_x = _END + 3.2
+    _arrow(axes, (_END, middle), (difference_x, middle))
+    _square(axes, difference_x, middle, "$I_D$", pictures.get("difference"), "difference map", above=True)
+    _arrow(axes, (difference_x + _SIDE, middle), (_SUM - 1.2, middle))
+    _arrow(axes, (_SUM, stage1_middle - _SIDE / 2), (_SUM, middle + 1.2))
+    axes.add_patch(Circle((_SUM, middle), 1.2, facecolor="white", edgecolor=_LINE, linewidth=1.0, zorder=4))
+    axes.text(_SUM, middle, "+", ha="center", va="center_baseline", fontsize=12, zorder=5)
+    _arrow(axes, (_SUM + 1.2, middle), (_GENERATED, middle))
+    _square(axes, _GENERATED, middle, "$\\hat I_B$", pictures.get("generated"), "generated")
+
+# %% ../nbs/12_plots.ipynb #d1c8ec53
+_D_SIDE, _D_TURN = 4.2, 17.5               # of the discriminator's pictures; x where their lines meet
+
+
+def _draw_examples(axes: Axes, examples: Mapping[tuple[str, ...], str], heights: Sequence[float],
+                   middle: float, pictures: _Pictures) -> None:
+    "The examples that the discriminator sees, one below the other, each a tuple of image names."
+    symbols = {"condition": "$I_A$", "generated": "$\\hat I_B$", "target": "$I_B$"}
+    for names, y in zip(examples, heights):
+        for place, name in enumerate(names):
+            _square(axes, 4 + place * _D_SIDE, y, symbols[name], pictures.get(name), side=_D_SIDE)
+        edge = 4 + len(names) * _D_SIDE
+        if len(names) == 1:
+            axes.text(edge + 0.6, y + 0.3, f"{symbols[names[0]]} {names[0]}", fontsize=SMALL, va="bottom")
+        else:
+            pair = ", ".join(symbols[name] for name in names)
+            axes.text(4 + _D_SIDE, y - _D_SIDE / 2 - 0.35, f"({pair})", fontsize=SMALL, va="top", ha="center")
+        axes.plot([edge, _D_TURN, _D_TURN], [y, y, middle], color=_LINE, linewidth=1.0, zorder=2)
+
+# %% ../nbs/12_plots.ipynb #bd2c30d3
+def _draw_discriminator(axes: Axes, lane: _Lane, triplet: bool, pictures: _Pictures) -> None:
+    "The lowest row: what the discriminator sees, its layers and what it should answer."
+    _heading(axes, lane.middle, "Discriminator $D$: " + ("triplet classification" if triplet else
+                                                         "pairs of images"), lane.network)
+    if triplet:
+        examples: dict[tuple[str, ...], str] = {("condition",): "not the target: 0", ("generated",): "not the target: 0",
+                    ("target",): "the target: 1"}
+    else:
+        examples = {("condition", "target"): "real pair: 1", ("condition", "generated"): "generated pair: 0"}
+    middle, pitch, start, end = lane.middle - 1.2, 4.7 if triplet else 7.0, 33.0, 66.0
+    heights = [middle + pitch * ((len(examples) - 1) / 2 - row) for row in range(len(examples))]
+    _draw_examples(axes, examples, heights, middle, pictures)
+    _arrow(axes, (_D_TURN, middle), (start, middle))
+    way = "one example each" if triplet else "channels joined"
+    axes.text((_D_TURN + start) / 2, middle + 0.5, f"{way}\n{lane.shape}", ha="center", va="bottom",
+              fontsize=SMALL, linespacing=1.25)
+    _draw_layers(axes, lane.layers, start, end, middle)
+    for answer, y in zip(examples.values(), heights):
+        _arrow(axes, (end, middle), (end + 3.5, middle), (end + 3.5, y), (end + 6.5, y))
+        axes.text(end + 7.2, y, answer, fontsize=SMALL, va="center")
+
+# %% ../nbs/12_plots.ipynb #cf57f664
 def architecture_figure(
-    config: Config,                                       # whose networks are drawn
-    triplet: bool = False,                                # False: figure 1 (pairs); True: figure 2
-    pictures: Mapping[str, np.ndarray] | None = None,     # uint8 (H, W, 3), named as in the next line
+    config: Config,                        # whose networks are drawn
+    triplet: bool = False,                 # False: figure 1 (pairs); True: figure 2
+    pictures: _Pictures | None = None,     # uint8 (H, W, 3), named as in the next line
 ) -> Figure:
     """Both stages and the discriminator, with the shapes that the real modules show in a forward pass (R22).
 
     `pictures` may hold condition, pose, coarse, difference, generated, target; else squares show symbols."""
-    pictures = pictures or {}
-    with torch.device("meta"):
-        networks = {"G1": Stage1Generator(config), "G2": Stage2Generator(config),
-                    "D": Discriminator(config, in_channels=3 if triplet else 6)}
-    inputs, layers = {}, {}
-    for name, network in networks.items():
-        inputs[name], layers[name] = network_layers(network, config.size)
-    middles = {"D": 10.4, "G2": 11.0 + _LANE, "G1": 11.0 + 2 * _LANE}
-    height = middles["G1"] + _LANE / 2 + 1.0
-    size = f"{config.size}×{config.size}"
-    start, end, sum_x, generated_x = 20.5, 71.0, 86.0, 91.5
+    pictures, lanes = pictures or {}, _lanes(config, triplet)
+    height = lanes["G1"].middle + _LANE / 2 + 1.0
     with matplotlib.rc_context(STYLE):
         figure = _new_figure(11, 0.11 * height)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 100), ylim=(0, height))
         axes.set_axis_off()
         axes.text(98, height - 1.6, f"{config.preset} preset, {config.size} px", fontsize=TINY, ha="right",
                   va="center", color=PALE)
-
-        middle, offset = middles["G1"] - 0.8, _SIDE / 2 + 0.6
-        _heading(axes, middles["G1"], "Stage 1: $G_1$ learns the pose", networks["G1"])
-        _square(axes, 4, middle + offset, "$I_A$", pictures.get("condition"), "condition", above=True)
-        _square(axes, 4, middle - offset, "$P_B$", pictures.get("pose"), "target pose")
-        _join(axes, 4 + _SIDE, {"3": middle + offset, "18": middle - offset}, start, f"{inputs['G1']}×{size}")
-        _draw_layers(axes, layers["G1"], start, end, middle)
-        coarse_x = sum_x - _SIDE / 2
-        _arrow(axes, (end, middle), (coarse_x, middle))
-        _square(axes, coarse_x, middle, "$\\hat I_{B1}$", pictures.get("coarse"), "coarse", above=True)
-        axes.text(98.5, middle - 4.6, "loss\n$\\Vert(\\hat I_{B1}-I_B)(1+M_B)\\Vert_1$", ha="right",
-                  va="center", fontsize=SMALL, linespacing=1.5)
-
-        stage1_middle, middle = middle, middles["G2"] - 0.8
-        _heading(axes, middles["G2"], "Stage 2: $G_2$ adds the details", networks["G2"])
-        _square(axes, 4, middle + offset, "$I_A$", pictures.get("condition"), "condition", above=True)
-        _square(axes, 4, middle - offset, "$\\hat I_{B1}$", pictures.get("coarse"), "coarse")
-        # two inputs of 3 channels: the blank keeps them apart
-        _join(axes, 4 + _SIDE, {"3": middle + offset, "3 ": middle - offset}, start, f"{inputs['G2']}×{size}")
-        _draw_layers(axes, layers["G2"], start, end, middle)
-        difference_x = end + 3.2
-        _arrow(axes, (end, middle), (difference_x, middle))
-        _square(axes, difference_x, middle, "$I_D$", pictures.get("difference"), "difference map", above=True)
-        _arrow(axes, (difference_x + _SIDE, middle), (sum_x - 1.2, middle))
-        _arrow(axes, (sum_x, stage1_middle - _SIDE / 2), (sum_x, middle + 1.2))
-        axes.add_patch(Circle((sum_x, middle), 1.2, facecolor="white", edgecolor=_LINE, linewidth=1.0,
-                              zorder=4))
-        axes.text(sum_x, middle, "+", ha="center", va="center_baseline", fontsize=12, zorder=5)
-        _arrow(axes, (sum_x + 1.2, middle), (generated_x, middle))
-        _square(axes, generated_x, middle, "$\\hat I_B$", pictures.get("generated"), "generated")
-
-        _draw_discriminator(axes, middles["D"], triplet, pictures, f"{inputs['D']}×{size}", layers["D"],
-                            networks["D"])
-        _legend(axes, 84.5, middles["D"] - 0.5)
+        stage1_middle = _draw_stage1(axes, lanes["G1"], pictures)
+        _draw_stage2(axes, lanes["G2"], pictures, stage1_middle)
+        _draw_discriminator(axes, lanes["D"], triplet, pictures)
+        _legend(axes, 84.5, lanes["D"].middle - 0.5)
     return figure
 
-
-def _draw_discriminator(axes: Axes, middle: float, triplet: bool, pictures: Mapping[str, np.ndarray],
-                        shape: str, layers: Sequence[Layer], network: torch.nn.Module) -> None:
-    "The lowest row: what the discriminator sees, its layers and what it should answer."
-    what = "triplet classification" if triplet else "pairs of images"
-    _heading(axes, middle, f"Discriminator $D$: {what}", network)
-    middle -= 1.2
-    symbols = {"condition": "$I_A$", "generated": "$\\hat I_B$", "target": "$I_B$"}
-    labels = {"condition": "condition", "generated": "generated", "target": "target"}
-    if triplet:
-        examples = {("condition",): "not the target: 0", ("generated",): "not the target: 0",
-                    ("target",): "the target: 1"}
-    else:
-        examples = {("condition", "target"): "real pair: 1", ("condition", "generated"): "generated pair: 0"}
-    pitch, side, turn = (4.7, 4.2, 17.5) if triplet else (7.0, 4.2, 17.5)
-    heights = [middle + pitch * ((len(examples) - 1) / 2 - row) for row in range(len(examples))]
-    for names, y in zip(examples, heights):
-        for place, name in enumerate(names):
-            _square(axes, 4 + place * side, y, symbols[name], pictures.get(name), side=side)
-        edge = 4 + len(names) * side
-        if triplet:
-            axes.text(edge + 0.6, y + 0.3, f"{symbols[names[0]]} {labels[names[0]]}", fontsize=SMALL,
-                      va="bottom")
-        else:
-            pair = ", ".join(symbols[name] for name in names)
-            axes.text(4 + side, y - side / 2 - 0.35, f"({pair})", fontsize=SMALL, va="top", ha="center")
-        axes.plot([edge, turn, turn], [y, y, middle], color=_LINE, linewidth=1.0, zorder=2)
-    start, end = 33.0, 66.0
-    _arrow(axes, (turn, middle), (start, middle))
-    way = "one example each" if triplet else "channels joined"
-    axes.text((turn + start) / 2, middle + 0.5, f"{way}\n{shape}", ha="center", va="bottom", fontsize=SMALL,
-              linespacing=1.25)
-    _draw_layers(axes, layers, start, end, middle)
-    for answer, y in zip(examples.values(), heights):
-        _arrow(axes, (end, middle), (end + 3.5, middle), (end + 3.5, y), (end + 6.5, y))
-        axes.text(end + 7.2, y, answer, fontsize=SMALL, va="center")
-
-# %% ../nbs/12_plots.ipynb #a16fbcf3
+# %% ../nbs/12_plots.ipynb #8337ab9d
 def sample_figure(
     condition: np.ndarray,             # uint8 (S, S, 3)
     target: np.ndarray,                # uint8 (S, S, 3)
@@ -504,13 +572,13 @@ def sample_figure(
     size = target.shape[0]
     mask = pose_mask(torch.as_tensor(target_keypoints, dtype=torch.float32), size)[0].numpy()
     grey = {"18 pose channels": pose_maps_picture(target_keypoints, size), "pose mask": mask * 255}
-    panels = {"condition image": condition, "target image": target,
+    panels: dict[str, np.ndarray | Skeleton] = {"condition image": condition, "target image": target,
               "keypoints": Skeleton(target_keypoints, size, target)}
     panels |= {name: np.repeat(picture[..., None], 3, axis=2).astype(np.uint8)
                for name, picture in grey.items()}
     return image_grid({name: [picture] for name, picture in panels.items()}, note, panel=1.9)
 
-# %% ../nbs/12_plots.ipynb #6debbd96
+# %% ../nbs/12_plots.ipynb #d7ae45b9
 def results_figure(
     condition: np.ndarray,             # images uint8 (N, S, S, 3)
     target_keypoints: np.ndarray,      # (N, 18, 3)
@@ -523,11 +591,11 @@ def results_figure(
 ) -> Figure:
     "Figures 4 and 5: rows of condition, target pose, G1, G2 and target."
     poses = [Skeleton(keypoints, target.shape[1]) for keypoints in target_keypoints]
-    columns = {"condition image": condition, "target pose": poses, "$G_1$": coarse,
+    columns: dict = {"condition image": condition, "target pose": poses, "$G_1$": coarse,
                generated_heading: generated, "target image": target}
     return image_grid(columns, note, row_labels)
 
-
+# %% ../nbs/12_plots.ipynb #3e9a9fd1
 def worst_examples(
     errors: np.ndarray,                # (N,) of each example
     people: np.ndarray,                # (N,) whose example it is
@@ -539,7 +607,7 @@ def worst_examples(
         chosen.setdefault(int(people[index]), int(index))
     return list(chosen.values())[:count]
 
-
+# %% ../nbs/12_plots.ipynb #5c0f3c10
 def one_example_each(people: np.ndarray, count: int, seed: int = 0) -> list[int]:
     "Indices of `count` examples drawn with `seed`, of as many different people as there are."
     order = np.random.default_rng(seed).permutation(len(people))
@@ -547,7 +615,7 @@ def one_example_each(people: np.ndarray, count: int, seed: int = 0) -> list[int]
     others = [int(index) for index in order if index not in set(first)]
     return (first + others)[:count]
 
-# %% ../nbs/12_plots.ipynb #63a1fd18
+# %% ../nbs/12_plots.ipynb #d879a627
 def gradient_figure(
     coarse: np.ndarray, generated: np.ndarray, target: np.ndarray, note: str, disk: int = 5
 ) -> Figure:
@@ -579,7 +647,7 @@ def gradient_figure(
                         label="gradient (grey levels)", ticks=range(0, 256, 51))
     return figure
 
-# %% ../nbs/12_plots.ipynb #5e9b9763
+# %% ../nbs/12_plots.ipynb #fa1226fd
 def variant_grid(
     condition: np.ndarray,
     target_keypoints: np.ndarray,
@@ -589,17 +657,29 @@ def variant_grid(
 ) -> Figure:
     "Held-out examples in two blocks of rows: condition, target pose, each variant's output, target."
     poses = [Skeleton(keypoints, target.shape[1]) for keypoints in target_keypoints]
-    columns = {"condition": condition, "target pose": poses, **variants, "target": target}
+    columns: dict = {"condition": condition, "target pose": poses, **variants, "target": target}
     return image_grid(columns, note, blocks=2 if len(target) > 8 else 1, panel=1.1)
 
-
+# %% ../nbs/12_plots.ipynb #48197788
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:
     "The mean over the last `width` values at most, ending with each one: (N,) -> (N,)."
     total = np.concatenate([[0], np.cumsum(values, dtype=float)])
     first = np.maximum(np.arange(len(values)) + 1 - width, 0)
     return (total[1:] - total[first]) / (np.arange(len(values)) + 1 - first)
 
+# %% ../nbs/12_plots.ipynb #b8857565
+def _draw_curves(axes: Axes, name: str, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    for colour, (curve, (steps, values)) in zip(_CYCLE, curves.items()):
+        colour = COLOURS.get(curve, colour)
+        axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.35)
+        axes.plot(steps, running_mean(values, max(1, len(values) // 12)), label=curve, color=colour,
+                  marker="o" if len(steps) < 3 else None)
+    axes.set_title(name)
+    axes.set(xlabel="step", ylabel="loss")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend()
 
+# %% ../nbs/12_plots.ipynb #df63660a
 def loss_curves(
     panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],   # panel -> curve -> steps, values
     note: str,
@@ -613,20 +693,12 @@ def loss_curves(
         _note(figure, note)
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, (name, curves) in zip(grid, panels.items()):
-            for colour, (curve, (steps, values)) in zip(_CYCLE, curves.items()):
-                colour = COLOURS.get(curve, colour)
-                axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.35)
-                axes.plot(steps, running_mean(values, max(1, len(values) // 12)), label=curve, color=colour,
-                          marker="o" if len(steps) < 3 else None)
-            axes.set_title(name)
-            axes.set(xlabel="step", ylabel="loss")
-            axes.xaxis.get_major_locator().set_params(integer=True)
-            axes.legend()
+            _draw_curves(axes, name, curves)
         for axes in grid[len(panels) :]:
             axes.remove()
     return figure
 
-# %% ../nbs/12_plots.ipynb #da379e15
+# %% ../nbs/12_plots.ipynb #afe1f40f
 _Interval = Mapping[str, float | None]     # mean, low, high; None: no interval
 
 
@@ -656,9 +728,19 @@ def interval_bars(
         axes.set_xlim(left=0)
     return figure
 
+# %% ../nbs/12_plots.ipynb #9c998c2d
+def _draw_difference(axes: Axes, place: float, pair: str, interval: _Interval) -> None:
+    mean, low, high = (interval[key] for key in ("mean", "low", "high"))
+    known = low is not None and high is not None
+    clear = low is not None and high is not None and not low <= 0 <= high
+    colour = COLOURS.get(pair.split(" - ")[0], INK) if clear else "#999999"
+    if known:
+        axes.plot([low, high], [place, place], color=colour)
+    axes.plot(mean, place, "o", color=colour, markersize=4.5, markerfacecolor=colour if clear else "white")
 
+# %% ../nbs/12_plots.ipynb #052502ab
 def difference_figure(
-    panels: Mapping[str, Mapping[str, _Interval]],      # what is compared -> "Triplet - G1" -> mean, low, high
+    panels: Mapping[str, Mapping[str, _Interval]],     # what is compared -> "Triplet - G1" -> mean, low, high
     note: str,
 ) -> Figure:
     "One panel a metric: dots with 95% intervals around zero; hollow and grey where the interval holds 0."
@@ -673,16 +755,8 @@ def difference_figure(
         for axes, (name, values) in zip(grid.ravel(), panels.items()):
             axes.axvline(0, color=PALE, linewidth=0.8)
             for place, pair in enumerate(pairs):
-                if pair not in values:
-                    continue
-                mean, low, high = (values[pair][key] for key in ("mean", "low", "high"))
-                known = low is not None and high is not None
-                clear = known and not low <= 0 <= high
-                colour = COLOURS.get(pair.split(" - ")[0], INK) if clear else "#999999"
-                if known:
-                    axes.plot([low, high], [place, place], color=colour)
-                axes.plot(mean, place, "o", color=colour, markersize=4.5,
-                          markerfacecolor=colour if clear else "white")
+                if pair in values:
+                    _draw_difference(axes, place, pair, values[pair])
             axes.set_title(name, fontsize=SMALL)
             axes.tick_params(axis="y", length=0)
             axes.xaxis.get_major_locator().set_params(nbins=3)

@@ -52,7 +52,7 @@ def unpack_examples(arrays: dict[str, np.ndarray]) -> Iterator[PackedExample]:
 def _pieces(content: np.ndarray, ends: np.ndarray) -> Iterator[bytes]:
     return (content[start:end].tobytes() for start, end in zip([0, *ends[:-1]], ends))
 
-# %% ../nbs/05b_prepare.ipynb #1907ffbb
+# %% ../nbs/05b_prepare.ipynb #81905945
 @dataclass
 class Plan:
     "The blocks of examples that a source is cut into, and what the store says about it; see `write_store`."
@@ -68,7 +68,7 @@ class Plan:
     places: list[tuple[str, int, int] | None] | None = None
     entries: list[Entry] | None = None         # of a folder of photographs, in the order of the blocks
 
-# %% ../nbs/05b_prepare.ipynb #9546592f
+# %% ../nbs/05b_prepare.ipynb #894519a2
 PEOPLE_PER_BLOCK = 8
 
 def plan_embedded(config: Config) -> Plan:
@@ -95,7 +95,7 @@ def _rendered(people: range, train_people: int, views: int, size: int, seed: int
                                                       person.view_names):
             yield Example(image, keypoints, f"person_{index:05d}/{view}", split, index, index, silhouette)
 
-# %% ../nbs/05b_prepare.ipynb #a74c902f
+# %% ../nbs/05b_prepare.ipynb #919b6f26
 IMAGES_PER_BLOCK = 128
 
 def plan_listing(listing: Listing, size: int, rules: Rules = Rules(), skip_damaged: bool = False) -> Plan:
@@ -123,6 +123,7 @@ def _version(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
+# %% ../nbs/05b_prepare.ipynb #aa0b7d85
 def _photo_block(entries: list[tuple[Entry, int, int]], size: int, rules: Rules,
                  skip_damaged: bool) -> dict[str, np.ndarray]:
     examples, rejected = [], []
@@ -144,7 +145,7 @@ def _photo_block(entries: list[tuple[Entry, int, int]], size: int, rules: Rules,
     return pack_examples(examples, size) | dict(rejected=np.array(rejected or np.empty((0, 2), "U1")),
                                                 digests=np.array(digests))
 
-# %% ../nbs/05b_prepare.ipynb #d3b891e1
+# %% ../nbs/05b_prepare.ipynb #e42f7d01
 PAIRS_PER_BLOCK = 256
 _DENSE_FACTS = ("name", "digest", "mirror_digest", "uncertain", "maps_differ", "mask_pixels")
 
@@ -173,6 +174,7 @@ def plan_dense(files: list[DenseFile], folder: Path, size: int, workers: int | N
                 _dense_counts(pairs, facts, arrangement), pairs=_named(arrangement.pairs, facts["name"]),
                 places=_dense_places(arrangement))
 
+# %% ../nbs/05b_prepare.ipynb #17e65ab5
 def _hash(texts: Iterable[str]) -> str:
     return hashlib.sha256("".join(texts).encode()).hexdigest()
 
@@ -189,6 +191,7 @@ def _dense_keys(files: list[DenseFile], folder: Path, workers: int | None) -> li
                         "no image may be used for training and for testing.")
     return keys
 
+# %% ../nbs/05b_prepare.ipynb #cf957f84
 def _dense_block(images: list[tuple[DenseFile, int, int]], size: int) -> dict[str, np.ndarray]:
     found = []
     for file, pair, side in images:
@@ -209,6 +212,7 @@ def _dense_facts(paths: list[Path]) -> dict[str, np.ndarray]:
                         "images.")
     return facts
 
+# %% ../nbs/05b_prepare.ipynb #69f502fe
 def _dense_counts(pairs: np.ndarray, facts: dict[str, np.ndarray],
                   arrangement: Arrangement) -> dict[str, int]:
     return {"pairs in the files": len(pairs), "different images in them": len(arrangement.stored),
@@ -228,43 +232,7 @@ def _dense_places(arrangement: Arrangement) -> list[tuple[str, int, int] | None]
 def _named(pairs: np.ndarray, names: np.ndarray) -> list[tuple]:
     return [(str(names[condition]), str(names[target]), int(flip)) for condition, target, flip in pairs]
 
-# %% ../nbs/05b_prepare.ipynb #cd404db5
-def prepare(source: str | Path, out: str | Path, config: Config, keypoints: str | Path | None = None,
-            rules: Rules | None = None, skip_damaged: bool = False, workers: int | None = None) -> Store:
-    """Make a store at `out` (.h5) and return it. Images get `config.size`.
-
-    `source`: "embedded", a folder of images in a layout that `list_source` knows, the report's dense pairs
-    (the file, its folder, or a folder with one in `train` and one in `test`), or another store.
-    `keypoints`: a table for the images of a folder, or "estimate" to find them: what was found is kept beside
-    `out`, a table (`.keypoints.csv`) and a journal (`.keypoints.jsonl`), by which another call looks only at
-    images that have changed. `rules`: which images are kept, which of several people counts, how images are
-    split and paired. `skip_damaged` leaves unreadable images out instead of stopping. `workers` processes
-    (default: one a core).
-
-    Killed and called again it goes on, and the store is the same to the last bit. What was left out and why
-    is in the store and in a table beside it (`.rejected.csv`). Raises `UserError` for a source that does not
-    exist or cannot be used, and for a file at `out` that is no store.
-    """
-    source, out = Path(source), Path(out)
-    dense = find_dense(source) if source.exists() else []
-    if dense and out.resolve() in [file.path.resolve() for file in dense]:
-        raise UserError(f"{out} is the source itself; choose another name for the store.")
-    _check_out(source, out)
-    with blocks_folder(out) as folder:
-        if source.is_file() and not dense:
-            _copy_store(source, out, config)
-        else:
-            plan = (plan_dense(dense, folder, config.size, workers) if dense else
-                    _plan(source, out, config, keypoints, rules or Rules(), skip_damaged, workers))
-            for warning in plan.warnings:
-                print(f"warning: {warning}", flush=True)
-            if plan.entries is not None:
-                _check_pairs(plan, plan.entries, out, plan.rejected)
-            _check_room(out, folder, plan, config.size)
-            paths = finished_blocks(folder, plan.blocks, "images", workers)
-            _write(out, plan, paths, config.size)
-    return open_store(out)
-
+# %% ../nbs/05b_prepare.ipynb #4bfadea8
 def _check_out(source: Path, out: Path) -> None:
     "Refuse a name that is none of a store, and one that something else has."
     if out.is_dir():
@@ -281,6 +249,20 @@ def _is_store(path: Path) -> bool:
     except OSError:
         return False
 
+# %% ../nbs/05b_prepare.ipynb #648db0b5
+BYTES_PER_PIXEL = 1.0       # what a compressed photograph takes, with room to spare (measured: 0.8)
+
+def _check_room(out: Path, folder: Path, plan: Plan, size: int) -> None:
+    # the blocks and the store stand side by side for a moment
+    images = sum(block.images for block in plan.blocks)
+    done = sum(path.stat().st_size for path in folder.glob("*.npz"))
+    needed, free = 2 * images * size**2 * BYTES_PER_PIXEL - done, shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(f"There is no room on the disk to write {out}: {images:,} images of {size} pixels "
+                        f"take about {needed / 1e9:.1f} GB while they are prepared, but {free / 1e9:.1f} GB "
+                        "are free; free some space and run again.")
+
+# %% ../nbs/05b_prepare.ipynb #a3c047c8
 def _check_pairs(plan: Plan, entries: list[Entry], out: Path, rejected: list[tuple[str, str]]) -> None:
     "Refuse a folder without a pair to train or to test on, as `write_store` does; list what was left out."
     split = {entry.name: entry.split for entry in entries}
@@ -305,6 +287,7 @@ def _check_copies(entries: list[Entry], digests: list[str]) -> None:
             raise UserError(f"{other.path} and {entry.path} are the same picture, one to train and one to "
                             "test: remove one.")
 
+# %% ../nbs/05b_prepare.ipynb #3cf40ef8
 def _plan(source: Path, out: Path, config: Config, keypoints: str | Path | None, rules: Rules,
           skip_damaged: bool, workers: int | None) -> Plan:
     if str(source) == "embedded":
@@ -343,18 +326,7 @@ def _copy_store(source: Path, out: Path, config: Config) -> None:
         with atomic_path(out) as temporary:
             shutil.copyfile(source, temporary)
 
-BYTES_PER_PIXEL = 1.0       # what a compressed photograph takes, with room to spare (measured: 0.8)
-
-def _check_room(out: Path, folder: Path, plan: Plan, size: int) -> None:
-    # the blocks and the store stand side by side for a moment
-    images = sum(block.images for block in plan.blocks)
-    done = sum(path.stat().st_size for path in folder.glob("*.npz"))
-    needed, free = 2 * images * size**2 * BYTES_PER_PIXEL - done, shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(f"There is no room on the disk to write {out}: {images:,} images of {size} pixels "
-                        f"take about {needed / 1e9:.1f} GB while they are prepared, but {free / 1e9:.1f} GB "
-                        "are free; free some space and run again.")
-
+# %% ../nbs/05b_prepare.ipynb #d549d55a
 def _write(out: Path, plan: Plan, paths: list[Path], size: int) -> None:
     "The store and the table of what was left out, from finished blocks."
     rejected, digests = list(plan.rejected), []
@@ -368,7 +340,7 @@ def _write(out: Path, plan: Plan, paths: list[Path], size: int) -> None:
         kept = [(entry, digest) for entry, digest in zip(plan.entries, digests) if entry.name not in left_out]
         try:
             _check_pairs(plan, [entry for entry, _ in kept], out, rejected)
-            _check_copies(*zip(*kept))
+            _check_copies([entry for entry, _ in kept], [digest for _, digest in kept])
         except UserError:
             for path in paths:                                    # they lead nowhere
                 path.unlink()
@@ -381,6 +353,7 @@ def _write(out: Path, plan: Plan, paths: list[Path], size: int) -> None:
                 plan.pairs)
     _write_rejected(_rejected_table(out), rejected)
 
+# %% ../nbs/05b_prepare.ipynb #5883be70
 def _stored(plan: Plan, paths: list[Path]) -> Iterator[PackedExample]:
     "The examples of all blocks, each with its place."
     examples = (example for path in paths for example in unpack_examples(read_block(path)))
@@ -401,7 +374,44 @@ def _write_rejected(path: Path, rejected: list[tuple[str, str]]) -> None:
         with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("name", "reason"), *rejected])
 
-# %% ../nbs/05b_prepare.ipynb #b851c2ae
+# %% ../nbs/05b_prepare.ipynb #0fffa30a
+def prepare(source: str | Path, out: str | Path, config: Config, keypoints: str | Path | None = None,
+            rules: Rules | None = None, skip_damaged: bool = False, workers: int | None = None) -> Store:
+    """Make a store at `out` (.h5) and return it. Images get `config.size`.
+
+    `source`: "embedded", a folder of images in a layout that `list_source` knows, the report's dense pairs
+    (the file, its folder, or a folder with one in `train` and one in `test`), or another store.
+    `keypoints`: a table for the images of a folder, or "estimate" to find them: what was found is kept beside
+    `out`, a table (`.keypoints.csv`) and a journal (`.keypoints.jsonl`), by which another call looks only at
+    images that have changed. `rules`: which images are kept, which of several people counts, how images are
+    split and paired. `skip_damaged` leaves unreadable images out instead of stopping. `workers` processes
+    (default: one a core).
+
+    Killed and called again it goes on, and the store is the same to the last bit. What was left out and why
+    is in the store and in a table beside it (`.rejected.csv`). Raises `UserError` for a source that does not
+    exist or cannot be used, and for a file at `out` that is no store.
+    """
+    source, out = Path(source), Path(out)
+    dense = find_dense(source) if source.exists() else []
+    if dense and out.resolve() in [file.path.resolve() for file in dense]:
+        raise UserError(f"{out} is the source itself; choose another name for the store.")
+    _check_out(source, out)
+    with blocks_folder(out) as folder:
+        if source.is_file() and not dense:
+            _copy_store(source, out, config)
+        else:
+            plan = (plan_dense(dense, folder, config.size, workers) if dense else
+                    _plan(source, out, config, keypoints, rules or Rules(), skip_damaged, workers))
+            for warning in plan.warnings:
+                print(f"warning: {warning}", flush=True)
+            if plan.entries is not None:
+                _check_pairs(plan, plan.entries, out, plan.rejected)
+            _check_room(out, folder, plan, config.size)
+            paths = finished_blocks(folder, plan.blocks, "images", workers)
+            _write(out, plan, paths, config.size)
+    return open_store(out)
+
+# %% ../nbs/05b_prepare.ipynb #446274dc
 REPORT_COUNTS = {"images found": 52_712, "train images": 32_031, "test images": 7_996,
                  "train images with those mirrored": 57_520, "train pairs": 127_022, "test pairs": 18_568}
 REPORT_BYTES_PER_PAIR = 394_000       # of its dense files, at 256 pixels

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import warnings
-from typing import Any, Callable, Iterable, Iterator
+from typing import Any, Callable, Generator, Iterable, Iterator
 
 import joblib
 from joblib.externals.loky import get_reusable_executor
@@ -32,11 +32,11 @@ def _work(parent: int, function: Callable, arguments: tuple) -> Any:
     return function(*arguments)
 
 # %% ../nbs/00b_processes.ipynb #431dcd3b
-def in_processes(function: Callable, arguments: Iterable[tuple], workers: int) -> Iterator[Any]:
+def in_processes(function: Callable, arguments: Iterable[tuple], workers: int) -> Generator[Any, None, None]:
     """Yield `function(*one)` for each `one` of `arguments`, in their order, from `workers` processes.
 
-    Each process has one thread. With one worker, or none, this process does the work. Raises what the function
-    raises, and `UserError` when a process was ended from outside.
+    Each process has one thread. With one worker, or none, this process does the work. Raises what the
+    function raises, and `UserError` when a process was ended from outside.
     """
     if workers < 2:
         yield from (function(*one) for one in arguments)
@@ -45,11 +45,11 @@ def in_processes(function: Callable, arguments: Iterable[tuple], workers: int) -
         jobs = joblib.Parallel(n_jobs=workers, return_as="generator")
         results = jobs(joblib.delayed(_work)(os.getpid(), function, one) for one in arguments)
     try:
-        for result in results:         # not `yield from`, which would close them before we can keep joblib quiet
+        for result in results:         # `yield from` would close them before we can keep joblib quiet
             yield result
     except TerminatedWorkerError:
-        raise UserError("A worker process was ended from outside, perhaps for want of memory: free some, or run "
-                        "the same again with fewer workers.") from None
+        raise UserError("A worker process was ended from outside, perhaps for want of memory: free some, or "
+                        "run the same again with fewer workers.") from None
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")        # joblib remarks that it cancels what nobody asked for

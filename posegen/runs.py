@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import posegen
-from .core import Config, Terminated, UserError, atomic_path, file_hash, nearest_name
+from .core import Config, UserError, atomic_path, file_hash, nearest_name
 from .core import preset as configuration
 from .training import NETWORK_FIELDS
 
@@ -43,16 +43,18 @@ def notebook_cells(path: str | Path) -> list[dict[str, Any]]:
     return [dict(type=cell["cell_type"], source="".join(cell["source"]),
                  tags=cell["metadata"].get("tags", [])) for cell in cells]
 
-
+# %% ../nbs/15_runs.ipynb #17227a7c
 def notebook_parameters(path: str | Path) -> list[str]:
     "The names that a notebook's `parameters` cell assigns."
     tagged = [cell["source"] for cell in notebook_cells(path) if "parameters" in cell["tags"]]
     if not tagged:
         raise UserError(f"{path} has no cell with the tag parameters; give its cell of defaults that tag.")
     statements = ast.parse(tagged[0]).body
-    assigned = [statement.target for statement in statements if isinstance(statement, ast.AnnAssign)]
+    assigned: list[ast.expr] = []
     for statement in statements:
-        if isinstance(statement, ast.Assign):
+        if isinstance(statement, ast.AnnAssign):
+            assigned.append(statement.target)
+        elif isinstance(statement, ast.Assign):
             assigned += statement.targets
     return [target.id for target in assigned if isinstance(target, ast.Name)]
 
@@ -64,7 +66,7 @@ def check_parameters(path: str | Path, parameters: dict[str, Any]) -> None:
         if name not in valid:
             raise UserError(f'{Path(path).name} has no parameter "{name}"; {nearest_name(name, valid)}')
 
-# %% ../nbs/15_runs.ipynb #b2fd7597
+# %% ../nbs/15_runs.ipynb #d5f164d8
 def text_hash(text: str) -> str:
     "SHA-256 of a text."
     return hashlib.sha256(text.encode()).hexdigest()
@@ -78,10 +80,10 @@ def notebook_hash(path: str | Path) -> str:
 def _modules_named_in(text: str) -> set[str]:
     # In the notebooks `from posegen.core import …`, in the exported modules `from .core import …`.
     named = re.findall(r"(?:\bposegen\.|\bfrom \.)(\w+)", text)
-    listed = re.findall(r"\bfrom (?:posegen|\.) import ([\w, ]+)", text)
+    listed = re.findall(r"\bfrom (?:posegen|\.) import (\([^)]*\)|[\w, ]+)", text)
     return set(named) | set(re.findall(r"\w+", " ".join(listed)))
 
-
+# %% ../nbs/15_runs.ipynb #cf3a2a39
 def used_modules(text: str) -> list[str]:
     "The modules of posegen that a source text uses, directly or through each other."
     package, found, waiting = Path(posegen.__file__).parent, set(), _modules_named_in(text)
@@ -93,14 +95,14 @@ def used_modules(text: str) -> list[str]:
             waiting |= _modules_named_in(path.read_text(encoding="utf-8"))
     return sorted(found)
 
-
+# %% ../nbs/15_runs.ipynb #f9104b35
 def package_hash(text: str) -> str:
     "SHA-256 of the modules that a source text uses, and of the package's data files."
     package = Path(posegen.__file__).parent
     files = [package / f"{name}.py" for name in used_modules(text)] + sorted((package / "assets").glob("*"))
     return text_hash("\n".join(f"{path.name} {file_hash(path)}" for path in files if path.is_file()))
 
-# %% ../nbs/15_runs.ipynb #58fa4848
+# %% ../nbs/15_runs.ipynb #d81e0e97
 def source_hash(data: str | Path, cache: str | Path) -> str:
     "SHA-256 of a file, or of a folder's files with their names; `cache` keeps it while nothing is touched."
     data, cache = Path(data), Path(cache)
@@ -114,7 +116,7 @@ def source_hash(data: str | Path, cache: str | Path) -> str:
         _write_json(cache, known)
     return known["content"]
 
-
+# %% ../nbs/15_runs.ipynb #d31df3d1
 def _read_json(path: str | Path) -> dict[str, Any]:
     # A missing or damaged bookkeeping file only means that something is done again.
     try:
@@ -128,7 +130,7 @@ def _write_json(path: str | Path, content: dict[str, Any]) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
-# %% ../nbs/15_runs.ipynb #b1bee0dc
+# %% ../nbs/15_runs.ipynb #00a4fe7b
 def package_version(package: str) -> str | None:
     "The version of an installed package; None if it is not installed."
     try:
@@ -142,7 +144,7 @@ def versions(packages: tuple[str, ...]) -> dict[str, str | None]:
     return dict(posegen=posegen.__version__, python=platform.python_version(),
                 **{name: package_version(name) for name in packages})
 
-# %% ../nbs/15_runs.ipynb #0a4b59a7
+# %% ../nbs/15_runs.ipynb #0c4ea6ea
 @dataclass(frozen=True)
 class Job:
     "One notebook with its parameters: a node of the graph. Its folder is the parameter `out`."
@@ -181,7 +183,7 @@ class Job:
             depends=self.depends, needs=[results[name] for name in self.needs],
             versions={name: package_version(name) for name in self.packages}), sort_keys=True))
 
-# %% ../nbs/15_runs.ipynb #89ed4710
+# %% ../nbs/15_runs.ipynb #88a3de6e
 def _describe(path: str | Path) -> dict[str, Any]:
     state = Path(path).stat()
     return dict(size=state.st_size, time=state.st_mtime_ns, sha256=file_hash(path))
@@ -196,7 +198,7 @@ def _is_still(path: str, known: dict[str, Any]) -> bool:
         return False
     return state.st_mtime_ns == known["time"] or file_hash(path) == known["sha256"]
 
-
+# %% ../nbs/15_runs.ipynb #3f16422c
 def read_stamp(job: Job) -> dict[str, Any]:
     "What is known of the job's last success; empty if there was none."
     return _read_json(job.folder / "stamp.json")
@@ -208,11 +210,8 @@ def is_unchanged(job: Job, key: str) -> bool:
     return stamp.get("key") == key and {*job.outputs, *job.notes} <= set(stamp["outputs"]) and all(
         _is_still(path, known) for path, known in stamp["outputs"].items())
 
-
+# %% ../nbs/15_runs.ipynb #bcc59479
 def _prepare_folder(job: Job, key: str, force: bool) -> None:
-    # An interrupted job keeps its folder, so that training goes on from its checkpoint, which wants the whole
-    # configuration as it was. Any other leftover must not be taken for a result of this run: ours is removed,
-    # what somebody else put there is set aside.
     started, attempt = job.folder / "started.json", _attempt(job, key)
     if job.folder.exists() and (force or _read_json(started).get("attempt") != attempt):
         if started.exists():
@@ -227,19 +226,22 @@ def _prepare_folder(job: Job, key: str, force: bool) -> None:
 
 
 def _attempt(job: Job, key: str) -> str:
-    # a checkpoint serves any number of processes
+    # A checkpoint wants the whole configuration as it was, but serves any number of processes.
     parameters = {name: value for name, value in job.parameters.items() if name != "processes"}
     return text_hash(json.dumps([key, parameters], sort_keys=True))
 
 
 def _seconds_before(job: Job) -> float:
-    # What earlier sessions took counts where this one goes on from their checkpoint.
+    # What earlier calls took counts where this one goes on from their checkpoint.
     resumed = any(job.folder.glob("checkpoint*"))
     return _read_json(job.folder / "started.json").get("seconds", 0.0) if resumed else 0.0
 
-# %% ../nbs/15_runs.ipynb #5933f2c7
+# %% ../nbs/15_runs.ipynb #10e94252
 class JobFailed(Exception):
     "A notebook failed; the text says where, why, and where to look."
+
+
+_NO_WIDGETS = "ignore:IProgress not found"       # tqdm's, where ipywidgets is not installed
 
 
 def _kernel_manager():
@@ -248,9 +250,10 @@ def _kernel_manager():
 
     package = str(Path(posegen.__file__).resolve().parent.parent)
     inherited = os.environ.get("PYTHONPATH")
-    # The second variable and the log level silence warnings that each kernel gives about itself.
+    # The other variables and the log level silence warnings that each kernel gives about itself.
     environment = dict(PYTHONPATH=os.pathsep.join([package] + ([inherited] if inherited else [])),
-                       PYDEVD_DISABLE_FILE_VALIDATION="1")
+                       PYDEVD_DISABLE_FILE_VALIDATION="1",
+                       PYTHONWARNINGS=",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), _NO_WIDGETS])))
     if sys.stdout.isatty() and sys.stderr.isatty():
         environment["POSEGEN_PROGRESS"] = "bar"      # the kernel writes to us and cannot see our terminal
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
@@ -262,7 +265,7 @@ def _kernel_manager():
 
     return AsyncKernelManager(kernel_name="python3", kernel_spec_manager=SamePython())
 
-
+# %% ../nbs/15_runs.ipynb #66b4a7db
 def execute(job: Job) -> None:
     """Execute the job's notebook in the current folder and keep it, with outputs, as `job.executed`.
 
@@ -292,7 +295,7 @@ def execute(job: Job) -> None:
     if outcome:
         raise _explained(job, outcome[0]) from outcome[0]
 
-
+# %% ../nbs/15_runs.ipynb #76c62f3f
 def _wait(finished: threading.Event, manager) -> KeyboardInterrupt | None:
     # The Ctrl-C (or `Terminated`) that came meanwhile.
     first = None
@@ -310,7 +313,7 @@ def _wait(finished: threading.Event, manager) -> KeyboardInterrupt | None:
 
 
 def _signal(manager, number: int) -> None:
-    # To the kernel and the processes it has started: the kernel leads a session of its own.
+    # To the kernel and the processes it has started: the kernel leads a process group of its own.
     process = getattr(manager.provisioner, "process", None)
     if process is not None and process.poll() is None:
         os.killpg(process.pid, number)
@@ -320,8 +323,8 @@ def _kill(manager) -> None:
     _signal(manager, signal.SIGKILL)
     manager.cleanup_connection_file()
 
-
-def _explained(job: Job, error: BaseException) -> Exception:
+# %% ../nbs/15_runs.ipynb #5f5dadda
+def _explained(job: Job, error: BaseException) -> BaseException:
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
@@ -335,17 +338,17 @@ def _explained(job: Job, error: BaseException) -> Exception:
                          f"see {job.executed}")
     return error
 
-# %% ../nbs/15_runs.ipynb #62383e0a
+# %% ../nbs/15_runs.ipynb #9dcaf478
 def duration(seconds: float) -> str:
     "`75` -> `1 min 15 s`"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
-
+# %% ../nbs/15_runs.ipynb #0b7ae5ec
 def run_jobs(jobs: list[Job], force: bool = False) -> dict[str, dict[str, Any]]:
     """Run what has changed (with `force`, everything) and return the stamps of all jobs by name.
 
-    A stamp holds key, seconds (of all sessions, if training was stopped and went on), finished, revision,
+    A stamp holds key, seconds (of all calls, if training was stopped and went on), finished, revision,
     versions, notebook (hash), outputs (path -> size, time, sha256) and `ran`: whether this call ran the job.
     """
     results, stamps = {}, {}
@@ -364,18 +367,18 @@ def run_jobs(jobs: list[Job], force: bool = False) -> dict[str, dict[str, Any]]:
         results[job.name] = {path: stamp["outputs"][path]["sha256"] for path in job.outputs}
     return stamps
 
-
+# %% ../nbs/15_runs.ipynb #e7db5c5e
 def _run(job: Job, key: str, force: bool) -> None:
     _prepare_folder(job, key, force)
     started = job.folder / "started.json"
-    session, began = _read_json(started), time.monotonic()
+    known, began = _read_json(started), time.monotonic()
     try:
         execute(job)
-    finally:      # also after Ctrl-C: the next session adds its time
-        session["seconds"] = round(session["seconds"] + time.monotonic() - began, 1)
-        _write_json(started, session)
+    finally:      # also after Ctrl-C: the next call adds its time
+        known["seconds"] = round(known["seconds"] + time.monotonic() - began, 1)
+        _write_json(started, known)
     _write_json(job.folder / "stamp.json", dict(
-        key=key, seconds=session["seconds"], finished=_now(), revision=git_revision(),
+        key=key, seconds=known["seconds"], finished=_now(), revision=git_revision(),
         versions=versions(job.packages), notebook=notebook_hash(job.notebook),
         outputs={path: _describe(path) for path in _written(job)}))
 
@@ -393,7 +396,7 @@ def _written(job: Job) -> list[str]:
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
-
+# %% ../nbs/15_runs.ipynb #d72fadcb
 def git_revision() -> str | None:
     "The commit the package comes from, with `-modified` if its files differ from it; None outside of git."
     root = Path(posegen.__file__).resolve().parent.parent
@@ -407,12 +410,12 @@ def git_revision() -> str | None:
         return None
     return revision + "-modified" * modified if inside and revision else None
 
-# %% ../nbs/15_runs.ipynb #d68a0215
+# %% ../nbs/15_runs.ipynb #f3f5513e
 STAGE2 = ("pair", "triplet", "wgan_triplet")   # in the order of the report's tables
 FIGURES = tuple(f"table{number}.{kind}" for number in range(1, 5) for kind in ("csv", "md")) + tuple(
     f"figure{number}.png" for number in range(1, 7))
 
-
+# %% ../nbs/15_runs.ipynb #243a5771
 _TRAINING = ("seed", "batch_size", "learning_rate_schedule", "adam_beta1", "adam_beta2", "mask_weight",
              "log_every", "warmup_steps", "gradient_clip", "ema_decay", "precision", "compile", "accumulation",
              "validate_every")
@@ -432,7 +435,7 @@ FIELDS = {
 FIELDS["trial"] = tuple(dict.fromkeys(field for step in list(FIELDS)[1:] for field in FIELDS[step]))
 _ONLY_IN_THE_REPORT = ("checkpoint_every",)      # it changes no number
 
-
+# %% ../nbs/15_runs.ipynb #53e7a374
 def fields_of(name: str, config: Config, data: str = "embedded") -> dict[str, Any]:
     "What the step `name` depends on in a configuration; own images are prepared in the same way for any seed."
     known = {"preset", *_ONLY_IN_THE_REPORT}.union(*FIELDS.values())
@@ -444,22 +447,21 @@ def fields_of(name: str, config: Config, data: str = "embedded") -> dict[str, An
         mine = set(FIELDS[name])
     return {field: value for field, value in config.to_dict().items() if field in mine or field not in known}
 
-
+# %% ../nbs/15_runs.ipynb #f2d1451c
 def experiments_folder() -> Path:
-    "Where the experiment notebooks are: in the clone that the package comes from, or in the current folder."
-    for root in (Path(posegen.__file__).resolve().parent.parent, Path.cwd()):
-        folder = root / "nbs" / "experiments"
+    "Where the experiment notebooks are: in the installed package, or beside it in a checkout."
+    package = Path(posegen.__file__).resolve().parent
+    for folder in (package / "experiments", package.parent / "nbs" / "experiments"):
         if (folder / "10_prepare.ipynb").exists():
             return folder
-    raise UserError("The experiment notebooks (nbs/experiments) were not found; run this in the root of a "
-                    "clone of posegen.")
+    raise UserError(f"The experiment notebooks were not found beside {package}; install posegen again.")
 
 
 def run_name(preset: str, data: str) -> str:
     "`quick`, or `quick-STEM` for data other than the embedded people."
     return preset if data == "embedded" else f"{preset}-{Path(data).resolve().stem}"
 
-
+# %% ../nbs/15_runs.ipynb #f8d028dc
 def report_jobs(
     preset: str,                       # a name in `posegen.core.PRESETS`
     data: str = "embedded",            # or a store (.h5), or a folder of images with a keypoint CSV
@@ -490,7 +492,7 @@ def check_data(data: str) -> None:
         raise UserError(f'There is no data at {data}; give "embedded", a store (.h5) or a folder of images '
                         "with a keypoint CSV.")
 
-
+# %% ../nbs/15_runs.ipynb #bb96b222
 def _job_maker(preset: str, overrides: dict[str, Any], runs: Path, data: str = "embedded",
                prefix: str = "") -> Callable[..., Job]:
     "A function that makes jobs of one configuration in one folder; their names begin with `prefix`."
@@ -509,7 +511,7 @@ def _job_maker(preset: str, overrides: dict[str, Any], runs: Path, data: str = "
                    tuple(str(out / note) for note in notes), ("torch", "numpy", *packages))
     return make
 
-
+# %% ../nbs/15_runs.ipynb #55e1f9c0
 def _training_jobs(make: Callable[..., Job], prepare: Job, processes: int = 1) -> list[Job]:
     "Stage 1, the three stages 2, and the evaluation of them."
     store = prepare.outputs[0]
@@ -534,7 +536,7 @@ def _stage2_job(make: Callable[..., Job], name: str, adversary: str, prepare: Jo
 def _folders_of_stage2(jobs: list[Job]) -> dict[str, str]:
     return {job.parameters["adversary"]: str(job.folder) for job in jobs if "adversary" in job.parameters}
 
-# %% ../nbs/15_runs.ipynb #3ea356fa
+# %% ../nbs/15_runs.ipynb #681866eb
 ARMS: dict[str, tuple[str | None, dict[str, Any]]] = {      # name -> world, fields that differ
     "plain": (None, {}),
     "no_mask": (None, dict(mask_weight=0.0)),
@@ -550,7 +552,7 @@ CLAIM_FILES = (*(f"{table}.{kind}" for table in ("claims", "measurements") for k
                  for kind in ("png", "svg")))
 WORLD_STORES = ("background", "rare_closeups", "common_closeups", "one_direction")
 
-
+# %% ../nbs/15_runs.ipynb #1138aa35
 def short_steps(config: Config) -> int:
     "The steps of an arm: a fifth of stage 1."
     return max(1, config.stage1_steps // 5)
@@ -563,7 +565,7 @@ def trial_jobs(make: Callable[..., Job], config: Config, prepare: Job, worlds: J
     steps = dict(stage1_steps=short_steps(config))
     arms = [make(f"arm-{name}", "20_stage1.ipynb", ("stage1.safetensors",), (worlds if world else prepare,),
                  step="stage1", notes=("stage1.json",), changes={**steps, **changes},
-                 store=stores.get(world, store))
+                 store=stores[world] if world else store)
             for name, (world, changes) in ARMS.items()]
     then = _stage2_job(make, "arm-plain-triplet", "triplet", prepare, arms[0], **steps)
     # scikit-image measures the looks
@@ -578,7 +580,7 @@ def trial_jobs(make: Callable[..., Job], config: Config, prepare: Job, worlds: J
               for name in TRIALS]
     return [*arms, then, together, *trials]
 
-
+# %% ../nbs/15_runs.ipynb #fede8613
 def seed_jobs(preset: str, seeds: int, overrides: dict | None = None, runs: str | None = None,
               figures: str | None = None) -> list[list[Job]]:
     """For each seed its jobs, then a list with the job of the claims; seed 0 is the run of `report_jobs`.
@@ -606,7 +608,7 @@ def seed_jobs(preset: str, seeds: int, overrides: dict | None = None, runs: str 
         folders=[str(of_seed[2].folder.parent) for of_seed in jobs], figures=str(figures))
     return [*jobs, [claims]]
 
-# %% ../nbs/15_runs.ipynb #e7d55f00
+# %% ../nbs/15_runs.ipynb #530ca3e9
 PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "h5py", "embreex")   # they can change a number
 
 
@@ -615,7 +617,7 @@ def _gpu_name() -> str | None:
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
-
+# %% ../nbs/15_runs.ipynb #899836f2
 def make_manifest(jobs: list[Job], stamps: dict[str, dict[str, Any]], config: Config,
                   data: str, seeds: int = 1) -> dict[str, Any]:
     "Where the tables and figures of the last job come from, as plain values."
@@ -642,7 +644,7 @@ def make_manifest(jobs: list[Job], stamps: dict[str, dict[str, Any]], config: Co
         tables=_read_json(jobs[-1].folder / "tables.json"),      # by file and column: metric, protocol, pairs
     )
 
-# %% ../nbs/15_runs.ipynb #eadc89af
+# %% ../nbs/15_runs.ipynb #0a02b1c3
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
@@ -654,7 +656,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
                             "folder.") from None
         yield
 
-
+# %% ../nbs/15_runs.ipynb #aee243a0
 def reproduce(
     preset: str = "quick",             # a name in `posegen.core.PRESETS`
     data: str = "embedded",            # or a store (.h5), or a folder of images with a keypoint CSV
@@ -680,7 +682,7 @@ def reproduce(
     print(f"{done}. Tables, figures and manifest: {path.parent}/")
     return manifest
 
-# %% ../nbs/15_runs.ipynb #bb9992cc
+# %% ../nbs/15_runs.ipynb #82c926a4
 def reproduce_seeds(
     preset: str = "quick",             # a name in `posegen.core.PRESETS`
     seeds: int = 3,                    # how many; the claims need three

@@ -28,7 +28,7 @@ from .pose import pose_mask
 from .processes import in_processes
 from .tables import Cell, Table, write_table
 
-# %% ../nbs/11c_scoring.ipynb #010619ef
+# %% ../nbs/11c_scoring.ipynb #41455333
 def _images_of(folder: str | Path) -> dict[str, Path]:
     "The images in a folder and below it, by path without suffix; hidden files and other kinds are skipped."
     folder = Path(folder)
@@ -58,7 +58,7 @@ def match_folders(generated: str | Path, target: str | Path) -> dict[str, tuple[
                             f'in {there}, for instance "{alone[0]}"; give both folders the same names.')
     return {key: (path, theirs[key]) for key, path in ours.items()}
 
-# %% ../nbs/11c_scoring.ipynb #cd6a8ce0
+# %% ../nbs/11c_scoring.ipynb #8aee29b7
 def _target_part(name: str) -> str:
     "The target's name in the name of a pair, `condition___target_vis`; other names as they are."
     return name.split("___")[-1].removesuffix("_vis")
@@ -70,7 +70,7 @@ def person_of(name: str) -> str | None:
         return known.item
     return name.rpartition("/")[0] or None
 
-# %% ../nbs/11c_scoring.ipynb #be95d531
+# %% ../nbs/11c_scoring.ipynb #37c0b4a8
 GRADIENT_DISK = 5                                          # radius in pixels, as in the report's Table 4
 
 MaskSource = Path | np.ndarray | None                      # a mask's file, the keypoints (18, 3), or no mask
@@ -104,7 +104,7 @@ def _score_pair(paths: tuple[Path, Path], mask_source: MaskSource, protocols: li
     mask = _mask_of(mask_source, target, paths[1])
     scores: dict[str, Any] = {}
     for name in protocols:
-        refusal = PROTOCOLS[name].refusal(*target.shape[:2], has_mask=mask is not None)
+        refusal = PROTOCOLS[name].refusal(target.shape[0], target.shape[1], mask is not None)
         # an empty mask leaves two black images, which would agree perfectly
         empty = PROTOCOLS[name].masked and mask is not None and not mask.any()
         scores[f"SSIM {name}"] = refusal or (np.nan if empty else ssim(generated, target, name, mask)[0])
@@ -113,7 +113,7 @@ def _score_pair(paths: tuple[Path, Path], mask_source: MaskSource, protocols: li
                "gradient of the target": mean_absolute_gradient(target, GRADIENT_DISK)[0]}
     return scores | {"hashes": (file_hash(paths[0]), file_hash(paths[1]))}
 
-# %% ../nbs/11c_scoring.ipynb #4dba27a6
+# %% ../nbs/11c_scoring.ipynb #eaf16ea2
 PAIRS_PER_TASK = 16
 PAIRS_PER_PROCESS = 200      # with fewer, starting a process takes longer than it saves
 
@@ -133,7 +133,7 @@ def _score_pairs(work: list[tuple], protocols: list[str], workers: int | None) -
     finally:
         shown.close()
 
-# %% ../nbs/11c_scoring.ipynb #427e86dd
+# %% ../nbs/11c_scoring.ipynb #d1b8a516
 SPLITS = 10
 
 def _classify(classifier, paths: list[Path], masks: list[MaskSource] | None,
@@ -144,7 +144,7 @@ def _classify(classifier, paths: list[Path], masks: list[MaskSource] | None,
         chosen = range(start, min(start + PAIRS_PER_TASK, len(paths)))
         images = [_pixels(paths[number]) for number in chosen]
         if masks is not None:
-            images = [mask_images(image, _mask_of(masks[number], image, paths[number]))
+            images = [mask_images(image, np.asarray(_mask_of(masks[number], image, paths[number])))
                       for number, image in zip(chosen, images)]
         same_size = len({image.shape for image in images}) == 1
         batches = [np.stack(images)] if same_size else [image[None] for image in images]
@@ -161,7 +161,7 @@ def _score_sets(name: str, weights: str | Path | None, pairs: list[tuple[Path, P
     if len(pairs) < 2:
         raise UserError("A classifier's scores need at least 2 pairs of images; leave the classifier out.")
     classifier = open_classifier(name, best_device(), weights)
-    generated, target = zip(*pairs)
+    generated, target = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     features, probabilities = _classify(classifier, generated, None, "classify generated")
     reference_features, _ = _classify(classifier, target, None, "classify targets")
     sets = {classifier.distance_label: dict(mean=frechet_distance(features, reference_features),
@@ -178,7 +178,7 @@ def _score_sets(name: str, weights: str | Path | None, pairs: list[tuple[Path, P
         sets[label] = dict(mean=mean, std=deviation, splits=SPLITS)
     return sets, {}
 
-# %% ../nbs/11c_scoring.ipynb #4d14eca1
+# %% ../nbs/11c_scoring.ipynb #4fe0f9d7
 _HOW = {
     "PSNR": "dB, RGB, data range 255",
     "L1": "grey levels, 0 to 255",
@@ -187,6 +187,18 @@ _HOW = {
 }
 _DIGITS = {"PSNR": 2, "L1": 2, "gradient": 2, "gradient of the target": 2}
 
+def _how(metric: str) -> str:
+    if metric in _HOW:
+        return _HOW[metric]
+    return PROTOCOLS[metric.removeprefix("SSIM ")].label.split(": ", 1)[1]
+
+def _set_row(metric: str, found: dict[str, Any]) -> tuple[str, Cell, str]:
+    "The line of a metric of a whole folder."
+    how = (f"reference: {found['reference']}" if "reference" in found
+           else f"± standard deviation of {found['splits']} splits")
+    return metric, Cell(found["mean"], std=found.get("std")), how
+
+# %% ../nbs/11c_scoring.ipynb #e93396b3
 @dataclass(frozen=True)
 class FolderScores:
     "Scores of two folders, image by image and as a whole."
@@ -220,51 +232,49 @@ class FolderScores:
         "One row for each metric: value with its interval, and how it was computed."
         rows = [(metric, Cell(**self.interval(metric).to_dict(), digits=_DIGITS.get(metric, 3)), _how(metric))
                 for metric in self.values]
-        for metric, found in self.sets.items():
-            how = (f"reference: {found['reference']}" if "reference" in found
-                   else f"± standard deviation of {found['splits']} splits")
-            rows.append((metric, Cell(found["mean"], std=found.get("std")), how))
+        rows += [_set_row(metric, found) for metric, found in self.sets.items()]
         caption = f"{self.generated} against {self.target}"
-        return Table(caption, ("metric", "value", "how"), rows, self._remarks())
-
-    def _remarks(self) -> list[str]:
-        pairs, groups = len(self.names), len(set(self.people))
-        if groups > 1:
-            remarks = [f"Means of {pairs} pairs with 95% bootstrap intervals over {groups} {self.over}."]
-        else:
-            remarks = [f"Means of {pairs} pairs; with only one of the {self.over} there is no interval."]
-        if self.over == "images":
-            remarks.append("The names do not tell whose images these are: where several are of one person, "
-                           "intervals over images are too narrow.")
-        for metric, values in self.values.items():
-            if missing := int((~np.isfinite(values)).sum()):
-                why = "the two images are equal" if metric == "PSNR" else "the mask is empty"
-                remarks.append(f"{metric} leaves out {missing} pairs where {why}.")
-        remarks += [f"Not measured: {metric}. {why}" for metric, why in self.left_out.items()]
-        return remarks + [f"Protocol `{name}`: {protocol.description}" for name, protocol in PROTOCOLS.items()
-                          if f"SSIM {name}" in self.values]
+        return Table(caption, ("metric", "value", "how"), rows, _remarks(self))
 
     def write(self, folder: str | Path) -> list[Path]:
         "scores.md, scores.csv, scores.json and images.csv (a row for each pair), each atomically; the paths."
         folder = Path(folder)
-        paths = [*write_table(self.table(), folder / "scores"), folder / "scores.json", folder / "images.csv"]
-        with atomic_path(paths[2]) as temporary:
+        summary, images = folder / "scores.json", folder / "images.csv"
+        tables = write_table(self.table(), folder / "scores")
+        with atomic_path(summary) as temporary:
             text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
             temporary.write_text(text + "\n", encoding="utf-8")
-        columns = {"name": self.names, **({"person": self.people} if self.over == "people" else {}),
-                   **{metric: values.tolist() for metric, values in self.values.items()}}
-        with atomic_path(paths[3]) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values()))
-        return paths
+        _write_images(self, images)
+        return [*tables, summary, images]
 
-def _how(metric: str) -> str:
-    if metric in _HOW:
-        return _HOW[metric]
-    return PROTOCOLS[metric.removeprefix("SSIM ")].label.split(": ", 1)[1]
+# %% ../nbs/11c_scoring.ipynb #d7dbe174
+def _remarks(scores: FolderScores) -> list[str]:
+    pairs, groups = len(scores.names), len(set(scores.people))
+    if groups > 1:
+        remarks = [f"Means of {pairs} pairs with 95% bootstrap intervals over {groups} {scores.over}."]
+    else:
+        remarks = [f"Means of {pairs} pairs; with only one of the {scores.over} there is no interval."]
+    if scores.over == "images":
+        remarks.append("The names do not tell whose images these are: where several are of one person, "
+                       "intervals over images are too narrow.")
+    for metric, values in scores.values.items():
+        if missing := int((~np.isfinite(values)).sum()):
+            why = "the two images are equal" if metric == "PSNR" else "the mask is empty"
+            remarks.append(f"{metric} leaves out {missing} pairs where {why}.")
+    remarks += [f"Not measured: {metric}. {why}" for metric, why in scores.left_out.items()]
+    return remarks + [f"Protocol `{name}`: {protocol.description}" for name, protocol in PROTOCOLS.items()
+                      if f"SSIM {name}" in scores.values]
 
-# %% ../nbs/11c_scoring.ipynb #d5c03e2d
+def _write_images(scores: FolderScores, path: Path) -> None:
+    "CSV with a row for each pair."
+    columns = {"name": scores.names, **({"person": scores.people} if scores.over == "people" else {}),
+               **{metric: values.tolist() for metric, values in scores.values.items()}}
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values()))
+
+# %% ../nbs/11c_scoring.ipynb #a859c025
 def _chosen_protocols(protocols: str | list[str]) -> list[str]:
     if protocols == "all":
         return list(PROTOCOLS)
@@ -291,6 +301,25 @@ def _mask_sources(names: list[str], keypoints: str | Path | None,
                         f'"{missing[0]}"; name its entries like the images.')
     return [found[key] for key in wanted]
 
+def _columns(work: list[tuple], protocols: list[str], named: bool, workers: int | None) -> dict[str, list]:
+    "metric -> values of all pairs; where protocols were asked for by name a refusal is an error."
+    columns: dict[str, list] = {}
+    for scores in _score_pairs(work, protocols, workers):
+        for metric, value in scores.items():
+            if named and isinstance(value, str):
+                raise UserError(value)
+            columns.setdefault(metric, []).append(value)
+    return columns
+
+def _refusals(columns: dict[str, list]) -> dict[str, str]:
+    "metric -> why some pair has no value."
+    refused = {}
+    for metric, column in columns.items():
+        if reasons := [value for value in column if isinstance(value, str)]:
+            refused[metric] = f"{reasons[0]} (That is so for {len(reasons)} of {len(column)} pairs.)"
+    return refused
+
+# %% ../nbs/11c_scoring.ipynb #bf203c20
 def score_folders(generated: str | Path, target: str | Path, protocols: str | list[str] = "all",
                   keypoints: str | Path | None = None, masks: str | Path | None = None,
                   classifier: str | None = None, weights: str | Path | None = None,
@@ -306,12 +335,7 @@ def score_folders(generated: str | Path, target: str | Path, protocols: str | li
     matched = match_folders(generated, target)
     names, pairs = list(matched), list(matched.values())
     sources = _mask_sources(names, keypoints, masks)
-    columns: dict[str, list] = {}
-    for scores in _score_pairs(list(zip(pairs, sources)), wanted, workers):
-        for metric, value in scores.items():
-            if isinstance(value, str) and protocols != "all":
-                raise UserError(value)
-            columns.setdefault(metric, []).append(value)
+    columns = _columns(list(zip(pairs, sources)), wanted, protocols != "all", workers)
     hashes = {side: hashlib.sha256("".join(of_files).encode()).hexdigest()
               for side, of_files in zip(("generated", "target"), zip(*columns.pop("hashes")))}
     left_out = _refusals(columns)
@@ -321,17 +345,6 @@ def score_folders(generated: str | Path, target: str | Path, protocols: str | li
         masked = keypoints is not None or masks is not None
         sets, without = _score_sets(classifier, weights, pairs, sources if masked else None, str(target))
         left_out |= without
-    people = [person_of(name) for name in names]
-    if None in people:
-        people, over = names, "images"
-    else:
-        over = "people"
+    people: list[Any] = [person_of(name) for name in names]
+    people, over = (names, "images") if None in people else (people, "people")
     return FolderScores(str(generated), str(target), names, people, over, values, sets, left_out, hashes)
-
-def _refusals(columns: dict[str, list]) -> dict[str, str]:
-    "metric -> why some pair has no value."
-    refused = {}
-    for metric, column in columns.items():
-        if reasons := [value for value in column if isinstance(value, str)]:
-            refused[metric] = f"{reasons[0]} (That is so for {len(reasons)} of {len(column)} pairs.)"
-    return refused

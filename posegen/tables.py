@@ -34,7 +34,7 @@ class Cell:
         if self.mean is None:
             return "–"
         spread = "" if self.std is None else f" ± {self._show(self.std)}"
-        interval = "" if self.low is None else f" [{self._show(self.low)}, {self._show(self.high)}]"
+        interval = "" if self.low is None or self.high is None else f" [{self._show(self.low)}, {self._show(self.high)}]"
         return self._show(self.mean) + spread + interval + (f", {self.note}" if self.note else "")
 
     def _show(self, value: float) -> str:
@@ -47,33 +47,37 @@ class Cell:
 _PART_NAMES = {"mean": "", "low": ": 95% low", "high": ": 95% high", "std": ": std", "note": ": note"}
 
 
+def _line(entries: Sequence[str | int | Cell]) -> str:
+    "A row of a Markdown table."
+    return "| " + " | ".join(str(entry).replace("|", "\\|") for entry in entries) + " |"
+
+
+def _parts(column: Sequence[str | int | Cell]) -> list[str]:
+    "The parts that occur in a column's cells."
+    cells = [entry for entry in column if isinstance(entry, Cell)]
+    return [part for part in _PART_NAMES if any(getattr(cell, part) not in (None, "") for cell in cells)]
+
+# %% ../nbs/12b_tables.ipynb #4a67adf5
 @dataclass(frozen=True)
 class Table:
     "Rows under headings, with a caption and remarks; an entry is a text, a whole number or a `Cell`."
     caption: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[str | int | Cell]]
+    rows: Sequence[Sequence[Any]]
     remarks: Sequence[str] = ()
     # heading -> where the numbers below it come from (metric, protocol, pairs …), for the manifest
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def markdown(self) -> str:
         "The table as GitHub-flavoured Markdown: caption, table, remarks."
-        def line(entries):
-            return "| " + " | ".join(str(entry).replace("|", "\\|") for entry in entries) + " |"
-
-        lines = [f"**{self.caption}**", "", line(self.columns), "|" + " --- |" * len(self.columns)]
-        lines += [line(row) for row in self.rows]
+        lines = [f"**{self.caption}**", "", _line(self.columns), "|" + " --- |" * len(self.columns)]
+        lines += [_line(row) for row in self.rows]
         lines += ["", *(f"- {remark}" for remark in self.remarks)] if self.remarks else []
         return "\n".join(lines) + "\n"
 
     def records(self) -> list[dict[str, Any]]:
         "The rows as dictionaries with one entry for each part that occurs in a column."
-        def occurs(part, place):
-            cells = [row[place] for row in self.rows if isinstance(row[place], Cell)]
-            return any(getattr(cell, part) not in (None, "") for cell in cells)
-
-        parts = [[part for part in _PART_NAMES if occurs(part, place)] for place in range(len(self.columns))]
+        parts = [_parts(column) for column in zip(*self.rows)]
         records = []
         for row in self.rows:
             record: dict[str, Any] = {}
@@ -85,7 +89,7 @@ class Table:
             records.append(record)
         return records
 
-
+# %% ../nbs/12b_tables.ipynb #52e3d078
 def write_table(table: Table, path_without_suffix: str | Path) -> list[Path]:
     "Write `table` as CSV and as Markdown, each atomically; returns the two paths."
     csv_path, markdown_path = (Path(f"{path_without_suffix}.{suffix}") for suffix in ("csv", "md"))
@@ -99,13 +103,13 @@ def write_table(table: Table, path_without_suffix: str | Path) -> list[Path]:
         Path(temporary).write_text(table.markdown(), encoding="utf-8")
     return [csv_path, markdown_path]
 
-
+# %% ../nbs/12b_tables.ipynb #5057964e
 def read_table(path: str | Path) -> list[dict[str, str]]:
     "The rows of a CSV written by `write_table`, each a dictionary of texts; an empty text is a missing part."
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
-# %% ../nbs/12b_tables.ipynb #912836ff
+# %% ../nbs/12b_tables.ipynb #7a13d1df
 PUBLISHED_HEADING = "report (published; DeepFashion, 256 px)"
 _MEANING = {
     CONDITION_ROW: "baseline: the condition image itself, right person in the wrong pose; not in the report",
@@ -118,6 +122,8 @@ _MEANING = {
     "Ma et al.": "G1+G2+D as published by Ma et al. 2017 (PG2); published numbers only",
     "Target": "the target images themselves",
 }
+
+# %% ../nbs/12b_tables.ipynb #d85ed74a
 _ORDER = tuple(_MEANING)
 
 
@@ -128,10 +134,11 @@ def abbreviations_table() -> Table:
 
 
 def _rows(*of: Mapping[str, Any]) -> list[str]:
-    "The row names that occur, in the order of Table 1."
-    return [row for row in _ORDER if any(row in names for names in of)]
+    "The row names that occur, in the order of Table 1; those that it does not have, of added adversaries, at the end."
+    found = dict.fromkeys(row for names in of for row in names)
+    return [row for row in _ORDER if row in found] + [row for row in found if row not in _ORDER]
 
-# %% ../nbs/12b_tables.ipynb #cff2af4e
+# %% ../nbs/12b_tables.ipynb #5a540c03
 Values = Mapping[str, Mapping[str, float | None]]          # row -> mean, low, high (or std)
 
 
@@ -145,10 +152,10 @@ def _published(metric: str, row: str, note: str = "") -> Cell:
 def _own(values: Values, row: str, note: str = "", digits: int = 3) -> Cell:
     if row not in values:
         return Cell()
-    parts = {part: values[row].get(part) for part in ("mean", "low", "high", "std")}
+    parts: dict[str, Any] = {part: values[row].get(part) for part in ("mean", "low", "high", "std")}
     return Cell(**parts, note=note, digits=digits)
 
-
+# %% ../nbs/12b_tables.ipynb #dad615db
 def _in_words(protocol: str) -> str:
     return f"`{PROTOCOLS[protocol].label.replace(':', '`:', 1)}. {PROTOCOLS[protocol].description}"
 
@@ -156,7 +163,7 @@ def _in_words(protocol: str) -> str:
 def _from_report(table: str) -> dict[str, Any]:
     return dict(published=table)
 
-
+# %% ../nbs/12b_tables.ipynb #f4f12eda
 def ssim_table(
     values: Mapping[str, Values],      # protocol -> row -> mean, low, high
     ours: str,                         # heading of our columns
@@ -176,7 +183,7 @@ def ssim_table(
                  ("No.", "Set", published, *headings.values()), rows, remarks,
                  {published: _from_report("Table 2"), **sources})
 
-
+# %% ../nbs/12b_tables.ipynb #c6284350
 def score_table(
     values: Values,                    # row -> mean, std
     score_label: str,                  # for instance "classifier score (EfficientNet-Lite0)"
@@ -184,11 +191,13 @@ def score_table(
     ours: str,
     distances: Values | None = None,   # row -> mean: the Fréchet distance of features to those of the targets
     distance_label: str = "FID",
+    masked: Values | None = None,      # row -> mean, std: the score of the images inside the pose masks, as in PG2
 ) -> Table:
     "Table 3: the published Inception Score beside our score, which says which classifier it is from."
     published, heading = f"Inception Score, {PUBLISHED_HEADING}", f"{score_label}, {ours}"
-    distance = f"{distance_label} to the targets, {ours}"
-    rows = [(number, row, _published("inception_score", row), _own(values, row), _own(distances or {}, row))
+    distance, inside = f"{distance_label} to the targets, {ours}", f"{score_label}, masked, {ours}"
+    measured = {heading: values, **({inside: masked} if masked else {}), distance: distances or {}}
+    rows = [(number, row, _published("inception_score", row), *(_own(of, row) for of in measured.values()))
             for number, row in enumerate(_rows(PUBLISHED["inception_score"], values), 1)]
     remarks = [f"Score: mean ± standard deviation, ours over {splits} splits."]
     if score_label != "Inception Score":
@@ -197,14 +206,17 @@ def score_table(
                        "scales than the published column.")
     remarks.append("Distance: between the features of a row's images and those of the target images of the "
                    "same pairs, as Gaussians; lower is closer. Few images make it too large, for every row.")
+    if masked:
+        remarks.append("Masked: everything outside the target's pose mask is black, as in PG2.")
+    protocol = f"{score_label}, {splits} splits"
     return Table("Table 3. Inception Score (published), our score, and the distance of features",
-                 ("No.", "Set", published, heading, distance), rows, remarks,
-                 {published: _from_report("Table 3"),
-                  heading: dict(metric="score", protocol=f"{score_label}, {splits} splits"),
+                 ("No.", "Set", published, *measured), rows, remarks,
+                 {published: _from_report("Table 3"), heading: dict(metric="score", protocol=protocol),
+                  **({inside: dict(metric="score", protocol=f"{protocol}, masked")} if masked else {}),
                   distance: dict(metric="Fréchet distance",
                                  protocol=f"{distance_label}, reference: the targets")})
 
-
+# %% ../nbs/12b_tables.ipynb #aad4f280
 def gradient_table(values: Values, disk: int, ours: str) -> Table:
     "Table 4: mean absolute gradient within a disc of radius `disk`, with the noise control."
     published, heading = (f"mean absolute gradient, {of}" for of in (PUBLISHED_HEADING, ours))
@@ -219,7 +231,7 @@ def gradient_table(values: Values, disk: int, ours: str) -> Table:
                  remarks, {published: _from_report("Table 4"),
                            heading: dict(metric="mean absolute gradient", protocol=f"disc of radius {disk}")})
 
-# %% ../nbs/12b_tables.ipynb #5aef07dc
+# %% ../nbs/12b_tables.ipynb #e92f3c9d
 def protocols_table(values: Mapping[str, Values], left_out: Mapping[str, str], ours: str) -> Table:
     "SSIM of each row under each protocol; `left_out` names those that cannot be computed here, and why."
     names = [name for name in PROTOCOLS if name in values]
@@ -231,7 +243,7 @@ def protocols_table(values: Mapping[str, Values], left_out: Mapping[str, str], o
                  ("protocol", *columns), lines, remarks,
                  {row: dict(metric="ssim", protocol="named in the line") for row in columns})
 
-# %% ../nbs/12b_tables.ipynb #049719b3
+# %% ../nbs/12b_tables.ipynb #d73e9baa
 WITHIN_NOISE = "within noise"
 
 
@@ -240,7 +252,7 @@ def is_noise(difference: Mapping[str, float | None], nothing: float = 0) -> bool
     low, high = difference["low"], difference["high"]
     return low is not None and high is not None and low <= nothing <= high
 
-
+# %% ../nbs/12b_tables.ipynb #4abd2020
 def _difference(values: Values, pair: str, digits: int) -> Cell:
     if pair not in values:
         return Cell()
@@ -248,7 +260,7 @@ def _difference(values: Values, pair: str, digits: int) -> Cell:
     mean, low, high = (values[pair][part] for part in ("mean", "low", "high"))
     return Cell(mean, low, high, note=note, digits=digits, signed=True)
 
-
+# %% ../nbs/12b_tables.ipynb #ff3455e7
 def difference_table(
     caption: str,
     columns: Mapping[str, Values],     # heading -> "Triplet - G1" -> mean, low, high
@@ -262,11 +274,11 @@ def difference_table(
         remarks = ["One identity, so there are no intervals, and nothing can be said about noise."]
     else:
         remarks = ["Mean [95% bootstrap interval over people] of the paired differences. *Within noise*: the "
-                   "interval holds 0. The intervals of the rows themselves also carry how much people differ, "
-                   "which is the same for all rows; so they may overlap where a difference is clear."]
+                   "interval holds 0. The intervals of the rows themselves also carry how much people "
+                   "differ, which is the same for all rows; so they may overlap where a difference is clear."]
     return Table(caption, ("Difference", *columns), lines, remarks, sources or {})
 
-
+# %% ../nbs/12b_tables.ipynb #b41941a9
 def gradient_order_table(means: Mapping[str, Mapping[str, float]], ours: str) -> Table:
     "Whether G1 < row < Target holds for the mean gradients, `means`: radius of the disc -> row -> mean."
     rows = [row for row in _rows(next(iter(means.values()))) if row not in ("G1", "Target")]
@@ -279,7 +291,7 @@ def gradient_order_table(means: Mapping[str, Mapping[str, float]], ours: str) ->
                  {heading: dict(metric="mean absolute gradient", protocol=f"disc of radius {radius}")
                   for radius, heading in headings.items()})
 
-# %% ../nbs/12b_tables.ipynb #a4da8cd6
+# %% ../nbs/12b_tables.ipynb #ffcc3d1e
 def _measures(agreement: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     # "Higher" or "lower is better" belongs into the heading: the columns differ in it.
     return {name: f"{measure['label']}, {measure['better']} is better" for name, measure in agreement.items()}
@@ -289,7 +301,7 @@ def _measure_sources(agreement: Mapping[str, Mapping[str, Any]]) -> dict[str, di
     return {heading: dict(metric=name, protocol=agreement[name]["label"], n_pairs=agreement[name]["n_pairs"])
             for name, heading in _measures(agreement).items()}
 
-
+# %% ../nbs/12b_tables.ipynb #a23b50d2
 def agreement_table(
     agreement: Mapping[str, Mapping[str, Any]],    # measure -> label, better, n_pairs, rows, differences
     left_out: Mapping[str, str],                   # what could not be measured, and why
@@ -307,7 +319,7 @@ def agreement_table(
     return Table(f"Pose, shape and colours, {ours}", ("Set", *_measures(agreement).values()), lines, remarks,
                  _measure_sources(agreement))
 
-
+# %% ../nbs/12b_tables.ipynb #b1363d81
 def agreement_difference_table(agreement: Mapping[str, Mapping[str, Any]], ours: str) -> Table:
     "The paired differences of these measures."
     headings = _measures(agreement)
@@ -315,7 +327,7 @@ def agreement_difference_table(agreement: Mapping[str, Mapping[str, Any]], ours:
                             {headings[name]: measure["differences"] for name, measure in agreement.items()},
                             digits=4, sources=_measure_sources(agreement))
 
-# %% ../nbs/12b_tables.ipynb #2cd33b4a
+# %% ../nbs/12b_tables.ipynb #d2f65ee4
 def dependence_table(
     result: Mapping[str, Any],         # of `posegen.evaluation.dependence`
     comparisons: Mapping[str, str],    # name -> text, `posegen.evaluation.COMPARISONS`
@@ -325,7 +337,7 @@ def dependence_table(
     heading, lower = f"pose-mask error, {ours}", "error with true inputs is lower by (%)"
     rows = [("true inputs", _own(result, "true"), Cell(), "", "")]
     for name, values in result["comparisons"].items():
-        reduction = {part: None if value is None else 100 * value
+        reduction: dict[str, Any] = {part: None if value is None else 100 * value
                      for part, value in values["reduction"].items()}
         note = WITHIN_NOISE if is_noise(reduction) else ""
         rows.append((comparisons[name], _own(values, "error"), Cell(**reduction, note=note, digits=1),
@@ -339,7 +351,7 @@ def dependence_table(
                  {heading: dict(metric="pose-mask error", protocol="R12"),
                   lower: dict(metric="pose-mask error", protocol="R12, 1 - ratio of means")})
 
-
+# %% ../nbs/12b_tables.ipynb #ab45e2ec
 def error_table(errors: Mapping[str, Mapping[str, Any]], l1: Values, psnr: Values, ours: str) -> Table:
     "The pose-mask error of every row and its ratio to that of G1, the mean absolute difference and the PSNR."
     heading = f"pose-mask error, {ours}"
@@ -356,7 +368,7 @@ def error_table(errors: Mapping[str, Mapping[str, Any]], l1: Values, psnr: Value
                   "L1 (grey levels)": dict(metric="L1", protocol="RGB, 0 to 255"),
                   "PSNR (dB)": dict(metric="PSNR", protocol="RGB, data range 255, mean over images")})
 
-
+# %% ../nbs/12b_tables.ipynb #178c5838
 def reasons_table(
     groups: Mapping[str, Mapping[str, Any]],   # of `posegen.evaluation.errors_by_reason`
     model: str,
@@ -374,24 +386,25 @@ def reasons_table(
                  ["Means with 95% bootstrap intervals over people. Reasons overlap, so a difference is no "
                   "proof of a cause."], {name: source for name in columns[1:]})
 
-# %% ../nbs/12b_tables.ipynb #17d17db3
+# %% ../nbs/12b_tables.ipynb #3830e116
+def _weights(name: str, models: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    "Step -> hash of the weights behind a row: a row of Table 1, the difference of two, or every model's."
+    parts = [part for part in name.split(" - ") if part in models] or list(models)
+    return {step: sha for part in parts for step, sha in models[part].items()}
+
+# %% ../nbs/12b_tables.ipynb #5a8b5aed
 def table_provenance(table: Table, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     "What the manifest says of a table: columns -> metric, protocol, N; rows -> the weights behind them."
     known = evaluation["provenance"]
     pairs = dict(n_pairs=evaluation["n_pairs"], n_people=evaluation["n_people"])
     columns = {heading: dict(source) if "published" in source else {"step": "evaluate", **pairs, **source}
                for heading, source in table.sources.items()}
-    # rows may be rows of Table 1, differences of two of them, or others, for which every model counts
-    everything = {name: known["weights"][name] for name in known["weights"]}
     set_column = table.columns.index("Set") if "Set" in table.columns else 0
-    rows = {}
-    for row in table.rows:
-        name = str(row[set_column])
-        parts = [part for part in name.split(" - ") if part in everything] or list(everything)
-        rows[name] = dict(weights={step: sha for part in parts for step, sha in everything[part].items()})
+    names = [str(row[set_column]) for row in table.rows]
+    rows = {name: dict(weights=_weights(name, known["weights"])) for name in names}
     return dict(caption=table.caption, columns=columns, rows=rows if columns else {})
 
-
+# %% ../nbs/12b_tables.ipynb #4cc6ff37
 def trace(manifest: Mapping[str, Any], file: str, row: str, column: str) -> dict[str, Any]:
     """Where one cell of a table comes from, as one flat record.
 
@@ -413,9 +426,9 @@ def trace(manifest: Mapping[str, Any], file: str, row: str, column: str) -> dict
                 revision=step["revision"], config=manifest["config"], seed=manifest["seeds"]["config"],
                 data=manifest["data"]["store_sha256"], weights=tables[file]["rows"][row]["weights"])
 
-# %% ../nbs/12b_tables.ipynb #e58a314c
+# %% ../nbs/12b_tables.ipynb #d97e4323
 def describe_difference(
-    first: str, second: str, difference: Mapping[str, float | None], digits: int = 3
+    first: str, second: str, difference: Mapping[str, Any], digits: int = 3
 ) -> str:
     "A sentence about first minus second, given as mean, low, high (None without an interval)."
     mean, low, high = (difference[key] for key in ("mean", "low", "high"))

@@ -2,9 +2,11 @@
 
 # %% auto #0
 __all__ = ['FAR', 'ANKLE', 'HIP', 'THICKNESS', 'CURTAIN_END', 'noise_block', 'noise', 'armhole', 'arm_axes', 'along_arm',
-           'neckline', 'cut', 'subdivided', 'clipped', 'neighbour_mean', 'smoothed', 'Pattern', 'tailor_pattern',
-           'ease', 'drape', 'Layer', 'Figure', 'garment_layer', 'covered', 'hair_field', 'scalp_layer', 'grid_faces',
-           'hanging_skin', 'pushed_out', 'curtain', 'ball', 'tail', 'hanging_hair', 'body_layer', 'dress']
+           'neckline', 'cut', 'subdivided', 'Crossings', 'clipped', 'neighbour_mean', 'smoothed', 'Pattern',
+           'tailor_pattern', 'ease', 'folds', 'drape', 'Layer', 'Figure', 'garment_layer', 'covered', 'hair_field',
+           'hair_rise', 'scalp_layer', 'grid_faces', 'curtain', 'ball', 'tail', 'hanging_skin', 'pushed_out',
+           'on_this_head', 'resting', 'outside', 'hair_mesh', 'hanging_hair', 'body_layer', 'hidden_skin',
+           'dressed_layers', 'dress']
 
 # %% ../nbs/02c_tailoring.ipynb #b87d8ce3
 import functools
@@ -123,6 +125,30 @@ def subdivided(faces: np.ndarray, count: int) -> tuple[np.ndarray, sparse.csr_ma
     )
     return new_faces, matrix
 
+# %% ../nbs/02c_tailoring.ipynb #51a902d0
+class Crossings:
+    "New points on the edges of a mesh where a field (n,) is zero; `matrix` makes them, and the old ones."
+
+    def __init__(self, field: np.ndarray):
+        self.field = field
+        old = np.arange(len(field))
+        self.count, self.rows, self.columns, self.shares = len(field), [old], [old], [np.ones(len(field))]
+
+    def add(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        "Numbers of the new points on the edges start -> end."
+        share = self.field[start] / (self.field[start] - self.field[end])
+        numbers = self.count + np.arange(len(start))
+        self.count += len(start)
+        self.rows.extend([numbers, numbers])
+        self.columns.extend([start, end])
+        self.shares.extend([1 - share, share])
+        return numbers
+
+    def matrix(self) -> sparse.csr_matrix:
+        "(m, n): old and new points from the old ones."
+        places = np.concatenate(self.rows), np.concatenate(self.columns)
+        return sparse.csr_matrix((np.concatenate(self.shares), places), shape=(self.count, len(self.field)))
+
 
 def clipped(faces: np.ndarray, field: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
     """Keep the part of a mesh where `field` (n,) is positive, cutting triangles at zero.
@@ -131,42 +157,18 @@ def clipped(faces: np.ndarray, field: np.ndarray) -> tuple[np.ndarray, sparse.cs
     """
     inside = field[faces] > 0
     inside_count = inside.sum(1)
-    whole = faces[inside_count == 3]
-    rows, columns, shares, pieces = (
-        [np.arange(len(field))],
-        [np.arange(len(field))],
-        [np.ones(len(field))],
-        [whole],
-    )
-    next_row = len(field)
-
-    def crossing(start, end):
-        "New points where the edges start -> end cross zero; returns their numbers."
-        nonlocal next_row
-        share = field[start] / (field[start] - field[end])
-        numbers = next_row + np.arange(len(start))
-        next_row += len(start)
-        rows.extend([numbers, numbers])
-        columns.extend([start, end])
-        shares.extend([1 - share, share])
-        return numbers
-
+    crossings, pieces = Crossings(field), [faces[inside_count == 3]]
     for count in (1, 2):
         chosen = inside_count == count
         odd = np.argmax(inside[chosen] == (count == 1), 1)  # the corner that stands alone
         a, b, c = (np.take_along_axis(faces[chosen], ((odd + k) % 3)[:, None], 1)[:, 0] for k in range(3))
-        ab, ac = crossing(a, b), crossing(a, c)
-        pieces += (
-            [np.stack([a, ab, ac], 1)] if count == 1 else [np.stack([ab, b, c], 1), np.stack([ab, c, ac], 1)]
-        )
-    matrix = sparse.csr_matrix(
-        (np.concatenate(shares), (np.concatenate(rows), np.concatenate(columns))),
-        shape=(next_row, len(field)),
-    )
+        ab, ac = crossings.add(a, b), crossings.add(a, c)
+        kept = [(a, ab, ac)] if count == 1 else [(ab, b, c), (ab, c, ac)]
+        pieces += [np.stack(triple, 1) for triple in kept]
     used, new_faces = np.unique(np.concatenate(pieces), return_inverse=True)
-    return new_faces.reshape(-1, 3), matrix[used]
+    return new_faces.reshape(-1, 3), crossings.matrix()[used]
 
-# %% ../nbs/02c_tailoring.ipynb #aaa68916
+# %% ../nbs/02c_tailoring.ipynb #18f6b179
 def neighbour_mean(faces: np.ndarray, count: int) -> sparse.csr_matrix:
     "Matrix (count, count) that replaces each vertex by the mean of its neighbours."
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
@@ -182,7 +184,7 @@ def smoothed(values, mean: sparse.csr_matrix, rounds: int):
         values = 0.35 * values + 0.65 * (mean @ values)
     return values
 
-
+# %% ../nbs/02c_tailoring.ipynb #93591b70
 @dataclass(frozen=True)
 class Pattern:
     "A helper mesh, refined once, that garments are cut from (a tailor's pattern)."
@@ -207,7 +209,7 @@ def tailor_pattern(part: str) -> Pattern:
     skin = sparse.csr_matrix(sparse.diags(1 / np.asarray(skin.sum(1)).ravel()) @ skin)
     return Pattern(faces, spread, spread @ body.template, skin, mean)
 
-# %% ../nbs/02c_tailoring.ipynb #682eaa2d
+# %% ../nbs/02c_tailoring.ipynb #5d220b7d
 def ease(garment: Garment, template: np.ndarray) -> np.ndarray:
     "Distance (n,) in metres between body suit and cloth."
     y = template[:, 1]
@@ -228,6 +230,15 @@ def ease(garment: Garment, template: np.ndarray) -> np.ndarray:
     return over + np.where(armhole(template) > 0, sleeve, np.where(y < 0.1, lower, trunk))
 
 
+def folds(garment: Garment, template: np.ndarray, distance: np.ndarray, seed: tuple) -> np.ndarray:
+    "What folds add (n,) to the distance (n,) of the cloth: more where it is loose, and down a skirt."
+    shifted = template + np.random.default_rng([*seed, 1]).uniform(0, 30, 3)
+    height = noise(shifted, [10, 4, 10]) + 0.6 * noise(shifted, [21, 8, 21])
+    skirt = 0.003 * (garment.kind == "skirt") * smoothstep(0.1, -0.3, template[:, 1])
+    size = 0.0008 + 0.10 * np.maximum(distance - 0.004, 0) + skirt
+    return size * np.maximum(height, -1)
+
+
 def drape(garment: Garment, pattern: Pattern, points: np.ndarray, seed: tuple) -> np.ndarray:
     "Points (n, 3) of the helper mesh on one person -> points of the cloth."
     y = pattern.template[:, 1]
@@ -237,16 +248,7 @@ def drape(garment: Garment, pattern: Pattern, points: np.ndarray, seed: tuple) -
     spans = np.clip(((taut - points) * normals).sum(1), 0, 0.03) * (1 - 0.85 * near_armhole)
     distance = smoothed(ease(garment, pattern.template), pattern.mean, 4)
     if garment.kind != "shoes":
-        shift = np.random.default_rng([*seed, 1]).uniform(0, 30, 3)
-        folds = noise(pattern.template + shift, [10, 4, 10]) + 0.6 * noise(
-            pattern.template + shift, [21, 8, 21]
-        )
-        size = (
-            0.0008
-            + 0.10 * np.maximum(distance - 0.004, 0)
-            + 0.003 * (garment.kind == "skirt") * smoothstep(0.1, -0.3, y)
-        )
-        distance = distance + size * np.maximum(folds, -1)
+        distance = distance + folds(garment, pattern.template, distance, seed)
     cloth = points + normals * (spans + distance)[:, None]
     if garment.kind == "skirt":
         widen = 1 + (garment.flare - 1) * smoothstep(0.12, -0.5, y)
@@ -254,7 +256,7 @@ def drape(garment: Garment, pattern: Pattern, points: np.ndarray, seed: tuple) -
         cloth[:, [0, 2]] = (middle + (cloth - middle) * widen[:, None])[:, [0, 2]]
     return cloth
 
-# %% ../nbs/02c_tailoring.ipynb #75abbf3f
+# %% ../nbs/02c_tailoring.ipynb #3350f27e
 @dataclass
 class Layer:
     "A mesh with one material, still in the pose at rest."
@@ -275,7 +277,7 @@ class Layer:
         painted = [np.broadcast_to(values, len(self.edge)) for values in (self.edge, self.lips, self.lids)]
         return np.concatenate([self.template, np.stack(painted, 1)], 1)
 
-
+# %% ../nbs/02c_tailoring.ipynb #2c5e66d8
 @dataclass
 class Figure:
     "A dressed person at rest. `layers` keep their order; `material` numbers them face by face."
@@ -291,7 +293,7 @@ class Figure:
     attributes: np.ndarray  # (N, 6): template x, y, z; edge; lips; eyelids
     material: np.ndarray  # (M,) layer number of each face
 
-
+# %% ../nbs/02c_tailoring.ipynb #1ebc517b
 def garment_layer(garment: Garment, shaped: np.ndarray, seed: tuple) -> Layer:
     "Cut one garment for a body shape (V, 3)."
     pattern = tailor_pattern("skirt" if garment.kind == "skirt" else "tights")
@@ -319,18 +321,11 @@ def covered(garments: tuple, points: np.ndarray) -> np.ndarray:
         hidden |= under & (armhole(points) < 0) if garment.kind == "skirt" else under
     return hidden
 
-# %% ../nbs/02c_tailoring.ipynb #338ec916
-THICKNESS = {
-    "bald": 0.0,
-    "cropped": 0.003,
-    "short": 0.014,
-    "afro": 0.045,
-    "bob": 0.012,
-    "medium": 0.011,
-    "long": 0.011,
-    "bun": 0.007,
-    "ponytail": 0.007,
-}
+# %% ../nbs/02c_tailoring.ipynb #386126c1
+THICKNESS = dict(  # metres
+    bald=0.0, cropped=0.003, short=0.014, afro=0.045, bob=0.012, medium=0.011, long=0.011,
+    bun=0.007, ponytail=0.007,
+)
 CURTAIN_END = {"bob": 0.63, "medium": 0.55, "long": 0.43}
 
 
@@ -346,13 +341,10 @@ def hair_field(look: Look, points: np.ndarray) -> np.ndarray:
     fringe = 0.032 * smoothstep(0.085, 0.11, z) * look.fringe
     return np.where(y > 0.6, y - line - temples + fringe - look.hairline * smoothstep(0.05, 0.1, z), -FAR)
 
-
-def scalp_layer(look: Look, shaped: np.ndarray, normals: np.ndarray) -> Layer:
-    "The hair that lies on the skull, cut from the body mesh."
+# %% ../nbs/02c_tailoring.ipynb #f0fb2a50
+def hair_rise(look: Look, field: np.ndarray) -> np.ndarray:
+    "By how much (V,) hair lifts each vertex of the body off the skull."
     body = load_body()
-    field = hair_field(look, body.template)
-    near = (field[body.faces["body"]] > 0).any(1)
-    faces, keep = clipped(body.faces["body"][near], field)
     y, thickness = body.template[:, 1], THICKNESS[look.hairstyle]
     rise = thickness * smoothstep(0, 0.035 + thickness, field)
     if look.hairstyle == "short":
@@ -360,21 +352,21 @@ def scalp_layer(look: Look, shaped: np.ndarray, normals: np.ndarray) -> Layer:
     # Ears stay outside the hair of short styles: they are thin, so hair on them would swell.
     rise *= 1 - smoothstep(0.3, 0.7, body.painted["ears"])
     tufts = noise(body.template, 32) + 0.7 * noise(body.template, 70)
-    rise *= 1 + (0.10 if look.hairstyle == "afro" else 0.22) * tufts
-    points = shaped + normals * (rise + 0.0012)[:, None]
+    return rise * (1 + (0.10 if look.hairstyle == "afro" else 0.22) * tufts)
+
+
+def scalp_layer(look: Look, shaped: np.ndarray, normals: np.ndarray) -> Layer:
+    "The hair that lies on the skull, cut from the body mesh."
+    body = load_body()
+    field = hair_field(look, body.template)
+    near = (field[body.faces["body"]] > 0).any(1)
+    faces, keep = clipped(body.faces["body"][near], field)
+    points = shaped + normals * (hair_rise(look, field) + 0.0012)[:, None]
     hair = keep @ points
-    return Layer(
-        "hair",
-        None,
-        hair,
-        vertex_normals(hair, faces),
-        faces,
-        sparse.csr_matrix(keep @ body.skin),
-        keep @ body.template,
-        keep @ field,
-    )
+    skin, template = sparse.csr_matrix(keep @ body.skin), keep @ body.template
+    return Layer("hair", None, hair, vertex_normals(hair, faces), faces, skin, template, keep @ field)
 
-
+# %% ../nbs/02c_tailoring.ipynb #d0a4079d
 def grid_faces(rows: int, columns: int) -> np.ndarray:
     "Triangles of a (rows, columns) grid of points."
     corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
@@ -384,26 +376,6 @@ def grid_faces(rows: int, columns: int) -> np.ndarray:
             np.stack([corner + 1, corner + columns, corner + columns + 1], 1),
         ]
     )
-
-
-def hanging_skin(heights: np.ndarray) -> sparse.csr_matrix:
-    "Weights (n, bones) of points at these template heights: head above the chin, chest below."
-    body = load_body()
-    head, chest = smoothstep(0.56, 0.70, heights), 1 - smoothstep(0.56, 0.70, heights)
-    weights = np.zeros((len(heights), len(body.bones)))
-    weights[:, body.bone_number["head"]] = head
-    weights[:, body.bone_number["spine_03"]] = chest
-    return sparse.csr_matrix(weights)
-
-
-def pushed_out(points: np.ndarray, surface: np.ndarray, normals: np.ndarray, gap: np.ndarray) -> np.ndarray:
-    "Points (n, 3) moved so that they keep a `gap` (n,) to the nearest place of a surface (m, 3)."
-    points = points.copy()
-    distance, nearest = cKDTree(surface).query(points)
-    depth = ((points - surface[nearest]) * normals[nearest]).sum(1)
-    move = (depth < gap) & (distance < 0.10)
-    points[move] += normals[nearest[move]] * (gap - depth)[move, None]
-    return points
 
 
 def curtain(look: Look, random) -> tuple[np.ndarray, np.ndarray]:
@@ -445,54 +417,88 @@ def tail(random) -> tuple[np.ndarray, np.ndarray]:
     x = radius * np.cos(around) + 0.006 * np.sin(fall * 7 + random.uniform(0, 6)) * fall
     return np.stack([x, y, z + radius * np.sin(around)], -1).reshape(-1, 3), grid_faces(24, 14)
 
+# %% ../nbs/02c_tailoring.ipynb #4237d0fa
+def hanging_skin(heights: np.ndarray) -> sparse.csr_matrix:
+    "Weights (n, bones) of points at these template heights: head above the chin, chest below."
+    body = load_body()
+    head, chest = smoothstep(0.56, 0.70, heights), 1 - smoothstep(0.56, 0.70, heights)
+    weights = np.zeros((len(heights), len(body.bones)))
+    weights[:, body.bone_number["head"]] = head
+    weights[:, body.bone_number["spine_03"]] = chest
+    return sparse.csr_matrix(weights)
+
+
+def pushed_out(points: np.ndarray, surface: np.ndarray, normals: np.ndarray, gap: np.ndarray) -> np.ndarray:
+    "Points (n, 3) moved so that they keep a `gap` (n,) to the nearest place of a surface (m, 3)."
+    points = points.copy()
+    distance, nearest = cKDTree(surface).query(points)
+    depth = ((points - surface[nearest]) * normals[nearest]).sum(1)
+    move = (depth < gap) & (distance < 0.10)
+    points[move] += normals[nearest[move]] * (gap - depth)[move, None]
+    return points
+
+
+def on_this_head(points: np.ndarray, shaped: np.ndarray) -> np.ndarray:
+    "Template points (n, 3) near the skull, moved and scaled to the skull of a body (V, 3)."
+    template = load_body().template
+    skull = template[:, 1] > 0.66
+    scale = np.ptp(shaped[skull], axis=0) / np.ptp(template[skull], axis=0)
+    return (points - template[skull].mean(0)) * np.clip(scale, 0.95, 1.1) + shaped[skull].mean(0)
+
+
+def resting(points: np.ndarray, root: np.ndarray, height: float, shaped: np.ndarray) -> np.ndarray:
+    "Points (n, 3) moved so that their `root` (3,) lies `height` above the nearest place of the skull."
+    body = load_body()
+    skull = body.template[:, 1] > 0.66
+    nearest = ((shaped[skull] - root) ** 2).sum(1).argmin()
+    normal = vertex_normals(shaped, body.faces["body"])[skull][nearest]
+    return points + (shaped[skull][nearest] + height * normal - root)
+
+
+def outside(points: np.ndarray, obstacles: list) -> np.ndarray:
+    "Points (n, 3) of a curtain, pushed out of the layers that it would run through."
+    from_crown = smoothstep(0, 0.2, np.linspace(0, 1, len(points)))  # rows run from the crown down
+    for layer in obstacles:
+        hair, height = layer.material == "hair", layer.template[:, 1]
+        reach = (height > 0.3) & (hair | (height < 0.64))
+        if reach.any():
+            gap = (0.003 if hair else 0.012) * from_crown
+            points = pushed_out(points, layer.points[reach], layer.normals[reach], gap)
+    return points
+
+# %% ../nbs/02c_tailoring.ipynb #6fb8e2a3
+def hair_mesh(look: Look) -> tuple[np.ndarray, np.ndarray] | None:
+    "Template points and faces of the hair that leaves the skull, if this hairstyle has such."
+    random = np.random.default_rng([*look.seed, 2])
+    if look.hairstyle in CURTAIN_END:
+        return curtain(look, random)
+    if look.hairstyle == "ponytail":
+        return tail(random)
+    if look.hairstyle == "bun":
+        centre = [0, random.choice([0.72, 0.80, 0.85]), -0.095 + 0.03 * random.random()]
+        return ball(centre, [0.036, 0.033, 0.034])
+    return None
+
 
 def hanging_hair(look: Look, shaped: np.ndarray, obstacles: list) -> list:
     "Layers of hair that leaves the skull (curtain, bun, tail); it stays outside the `obstacles`."
-    body, random = load_body(), np.random.default_rng([*look.seed, 2])
-    if look.hairstyle in CURTAIN_END:
-        template, faces = curtain(look, random)
-    elif look.hairstyle == "bun":
-        template, faces = ball(
-            [0, random.choice([0.72, 0.80, 0.85]), -0.095 + 0.03 * random.random()], [0.036, 0.033, 0.034]
-        )
-    elif look.hairstyle == "ponytail":
-        template, faces = tail(random)
-    else:
+    mesh = hair_mesh(look)
+    if mesh is None:
         return []
-    skull = body.template[:, 1] > 0.66
-    scale = np.ptp(shaped[skull], axis=0) / np.ptp(body.template[skull], axis=0)
-    old, new = body.template[skull], shaped[skull]
-    points = (template - old.mean(0)) * np.clip(scale, 0.95, 1.1) + new.mean(0)
-    if look.hairstyle in ("bun", "ponytail"):
-        # The bun's middle, or the tail's root, rests on this skull, wherever it ends.
-        root, height = (points.mean(0), 0.016) if look.hairstyle == "bun" else (points[:14].mean(0), 0.0)
-        nearest = ((new - root) ** 2).sum(1).argmin()
-        points += new[nearest] + height * vertex_normals(shaped, body.faces["body"])[skull][nearest] - root
+    template, faces = mesh
+    points = on_this_head(template, shaped)
+    if look.hairstyle == "bun":
+        points = resting(points, points.mean(0), 0.016, shaped)
+    elif look.hairstyle == "ponytail":
+        points = resting(points, points[:14].mean(0), 0.0, shaped)
     else:
-        from_crown = smoothstep(0, 0.2, np.linspace(0, 1, len(points)))  # rows run from the crown down
-        for layer in obstacles:
-            reach = (layer.template[:, 1] > 0.3) & (
-                (layer.material == "hair") | (layer.template[:, 1] < 0.64)
-            )
-            gap = (0.003 if layer.material == "hair" else 0.012) * from_crown
-            if reach.any():
-                points = pushed_out(points, layer.points[reach], layer.normals[reach], gap)
+        points = outside(points, obstacles)
     normals = vertex_normals(points, faces)
     outward = normals * np.sign((normals * (points - points.mean(0))).sum(1, keepdims=True))
-    return [
-        Layer(
-            "hair",
-            None,
-            points,
-            outward,
-            faces,
-            hanging_skin(template[:, 1]),
-            template,
-            np.full(len(points), FAR),
-        )
-    ]
+    skin, edge = hanging_skin(template[:, 1]), np.full(len(points), FAR)
+    return [Layer("hair", None, points, outward, faces, skin, template, edge)]
 
-# %% ../nbs/02c_tailoring.ipynb #db81f003
+# %% ../nbs/02c_tailoring.ipynb #e8ad2c9c
 def body_layer(material: str, part: str, look: Look, shaped, normals, hidden=None) -> Layer:
     "A part of the body mesh as it is, without the faces whose corners are all hidden."
     body = load_body()
@@ -512,11 +518,20 @@ def body_layer(material: str, part: str, look: Look, shaped, normals, hidden=Non
     )
 
 
-def dress(look: Look) -> Figure:
-    "Build the figure of a look: body, clothes and hair at rest."
+def hidden_skin(look: Look) -> np.ndarray:
+    "Which vertices (V,) of the body nobody can see: well under a garment, or under hair."
     body = load_body()
-    shaped = body.shaped(shape_weights(**look.body))
-    shaped[:, 1] -= shaped[np.unique(body.faces["body"]), 1].min()  # the soles stand at height 0
+    hidden = covered(look.garments, body.template)
+    if THICKNESS[look.hairstyle] > 0.005:
+        hidden |= hair_field(look, body.template) > 0.04
+    if look.hairstyle in CURTAIN_END:
+        hidden |= body.painted["ears"] > 0.3
+    return hidden
+
+
+def dressed_layers(look: Look, shaped: np.ndarray) -> list[Layer]:
+    "Skin, eyes, lashes, clothes and hair of a look on its body (V, 3)."
+    body = load_body()
     all_faces = np.concatenate([body.faces[part] for part in ("body", "eyes", "lashes")])
     normals = vertex_normals(shaped, all_faces)
     pieces = [
@@ -525,21 +540,21 @@ def dress(look: Look) -> Figure:
         for piece in ([garment, replace(garment, kind="collar")] if garment.buttons else [garment])
     ]
     clothes = [garment_layer(piece, shaped, look.seed) for piece in pieces]
-    hidden = covered(look.garments, body.template)
-    if THICKNESS[look.hairstyle] > 0.005:
-        hidden |= hair_field(look, body.template) > 0.04
-    if look.hairstyle in CURTAIN_END:
-        hidden |= body.painted["ears"] > 0.3
-    skin = body_layer("skin", "body", look, shaped, normals, hidden)
-    layers = [
-        skin,
-        body_layer("eyes", "eyes", look, shaped, normals),
-        body_layer("lashes", "lashes", look, shaped, normals),
-        *clothes,
-    ]
+    skin = body_layer("skin", "body", look, shaped, normals, hidden_skin(look))
+    eyes, lashes = (body_layer(part, part, look, shaped, normals) for part in ("eyes", "lashes"))
+    layers = [skin, eyes, lashes, *clothes]
     if look.hairstyle != "bald":
         scalp = scalp_layer(look, shaped, normals)
         layers += [scalp, *hanging_hair(look, shaped, [skin, scalp, *clothes])]
+    return layers
+
+# %% ../nbs/02c_tailoring.ipynb #0ab31611
+def dress(look: Look) -> Figure:
+    "Build the figure of a look: body, clothes and hair at rest."
+    body = load_body()
+    shaped = body.shaped(shape_weights(**look.body))
+    shaped[:, 1] -= shaped[np.unique(body.faces["body"]), 1].min()  # the soles stand at height 0
+    layers = dressed_layers(look, shaped)
     starts = np.cumsum([0] + [len(layer.points) for layer in layers])
     return Figure(
         look,

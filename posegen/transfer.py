@@ -3,8 +3,9 @@
 # %% auto #0
 __all__ = ['LONGEST_SIDE', 'BAND_PIXELS', 'HEAD', 'ARMS', 'HIPS', 'KNEES', 'ANKLES', 'NECK', 'HIGHEST_HAND', 'BESIDE',
            'PRETRAINED', 'STAGE2_ORDER', 'Photo', 'small_rgb', 'read_photo', 'Framing', 'Window', 'measure_framing',
-           'frame_person', 'into_frame', 'cut_out', 'check_person', 'is_keypoint_file', 'read_pose', 'given_pose',
-           'pretrained_names', 'save_pretrained', 'find_weights', 'Transfer', 'PoseTransfer', 'transfer_file']
+           'frame_person', 'into_frame', 'cut_out', 'check_person', 'check_inside', 'is_keypoint_file', 'read_pose',
+           'given_pose', 'pretrained_names', 'save_pretrained', 'find_weights', 'Transfer', 'PoseTransfer',
+           'transfer_file']
 
 # %% ../nbs/13_transfer.ipynb #88f04321
 import json
@@ -37,6 +38,7 @@ if TYPE_CHECKING:  # both take long to import, and are not always needed
 LONGEST_SIDE = 1600  # a photo is reduced to between one and two times this
 BAND_PIXELS = 2_000_000  # so many are converted at once
 
+# %% ../nbs/13_transfer.ipynb #7a98f155
 class Photo(NamedTuple):
     "An upright RGB picture, its scale against the original (1 or less), and what to call it in a sentence."
 
@@ -44,6 +46,7 @@ class Photo(NamedTuple):
     scale: float
     name: str
 
+# %% ../nbs/13_transfer.ipynb #754a99b6
 def small_rgb(image: Image.Image, longest: int = LONGEST_SIDE) -> Image.Image:
     "`image` in any format as RGB over white, reduced band by band to a side of less than 2 x `longest`."
     factor = max(1, max(image.size) // longest)
@@ -55,7 +58,7 @@ def small_rgb(image: Image.Image, longest: int = LONGEST_SIDE) -> Image.Image:
         small.paste(as_rgb(band).reduce(factor), (0, top // factor))
     return small
 
-# %% ../nbs/13_transfer.ipynb #9b885f41
+# %% ../nbs/13_transfer.ipynb #1d3dbdc9
 def read_photo(photo: str | Path | Image.Image | np.ndarray, name: str = "the photo") -> Photo:
     """A photo as upright RGB of bounded size.
 
@@ -64,7 +67,8 @@ def read_photo(photo: str | Path | Image.Image | np.ndarray, name: str = "the ph
     Raises `UserError` for what is no such thing, and as `posegen.images.open_image`.
     """
     if isinstance(photo, np.ndarray):
-        if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or photo.shape[2:] not in ((), (1,), (3,), (4,)):
+        colour = photo.shape[2:] in ((), (1,), (3,), (4,))
+        if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or not colour:
             raise UserError(f"{name} is an array of {photo.dtype} {photo.shape}; "
                             "give uint8 (H, W), (H, W, 3) or (H, W, 4).")
         if not photo.size:
@@ -75,6 +79,7 @@ def read_photo(photo: str | Path | Image.Image | np.ndarray, name: str = "the ph
     with open_image(photo) as image:
         return _reduced(image, str(photo))
 
+# %% ../nbs/13_transfer.ipynb #80dcba89
 def _reduced(image: Image.Image, name: str) -> Photo:
     check_size(image.size, name)
     longest = max(image.size)
@@ -86,7 +91,7 @@ def _reduced(image: Image.Image, name: str) -> Photo:
     small.getexif()[0x0112] = image.getexif().get(0x0112, 1)  # the tag of the rotation
     return Photo(ImageOps.exif_transpose(small), max(small.size) / longest, name)
 
-# %% ../nbs/13_transfer.ipynb #8556a9ae
+# %% ../nbs/13_transfer.ipynb #3dec084b
 HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears
 ARMS = (3, 4, 6, 7)  # elbows, wrists
 HIPS, KNEES, ANKLES = (8, 11), (9, 12), (10, 13)
@@ -94,6 +99,7 @@ NECK = 1
 HIGHEST_HAND = 1.0  # torsos above the head: hands higher than this are cut off, as in the embedded images
 BESIDE = 0.25  # torsos left and right of a full figure, at least
 
+# %% ../nbs/13_transfer.ipynb #0a4b59a7
 @dataclass(frozen=True)
 class Framing:
     "Where the training images end, in torsos (see the table above)."
@@ -103,6 +109,7 @@ class Framing:
     knee: float = 0.35  # … below the knees, where a knee is visible and no ankle
     upper: float = 0.24  # … below the hips, otherwise
 
+# %% ../nbs/13_transfer.ipynb #cbba14a6
 class Window(NamedTuple):
     "A square part of a picture, in its pixels; it may reach over the edges."
 
@@ -110,6 +117,7 @@ class Window(NamedTuple):
     top: int
     side: int
 
+# %% ../nbs/13_transfer.ipynb #4132e369
 def _places(keypoints: np.ndarray, indices: Iterable[int] = range(len(KEYPOINTS))) -> np.ndarray:
     "Centres (N, 2) of the pixels of those keypoints that are present."
     chosen = keypoints[list(indices)]
@@ -134,6 +142,7 @@ def _lowest(keypoints: np.ndarray, crop: str) -> float:
         return _places(keypoints)[:, 1].max()
     return _mean(keypoints, KNEES if crop == "knee" else HIPS)[1]
 
+# %% ../nbs/13_transfer.ipynb #ab9ab27b
 def measure_framing(keypoints: np.ndarray, size: int) -> Framing:
     """The medians of a data set's keypoints (N, 18, 3), in images of `size` pixels.
 
@@ -150,7 +159,7 @@ def measure_framing(keypoints: np.ndarray, size: int) -> Framing:
                 found.setdefault("above", []).append(head / torso)
     return Framing(**{name: round(float(np.median(values)), 3) for name, values in found.items()})
 
-# %% ../nbs/13_transfer.ipynb #840df9dc
+# %% ../nbs/13_transfer.ipynb #a5cef2f5
 def frame_person(keypoints: np.ndarray, framing: Framing, floor: float = np.inf) -> Window:
     """The square around a person (18, 3) that shows it as the training images do.
 
@@ -170,6 +179,7 @@ def frame_person(keypoints: np.ndarray, framing: Framing, floor: float = np.inf)
     side = max(2, round(side))
     return Window(round(centre - side / 2), round(bottom - side), side)
 
+# %% ../nbs/13_transfer.ipynb #6fa7b0ab
 def into_frame(keypoints: np.ndarray, window: Window, size: int) -> np.ndarray:
     "Keypoints (18, 3) in `window` scaled to `size`: whole pixels; those outside are missing (all zero)."
     moved = keypoints.astype(np.float32)
@@ -179,6 +189,14 @@ def into_frame(keypoints: np.ndarray, window: Window, size: int) -> np.ndarray:
     moved[outside | (keypoints[:, 2] == 0)] = 0
     return moved
 
+# %% ../nbs/13_transfer.ipynb #e08969a6
+def _edge_colour(picture: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    "Mean colour of those edges of a picture beyond which more is wanted: (rows, columns) before and after."
+    edges = [picture[:1]] * bool(before[0]) + [picture[-1:]] * bool(after[0])
+    edges += [picture[:, :1]] * bool(before[1]) + [picture[:, -1:]] * bool(after[1])
+    return np.concatenate([edge.reshape(-1, 3) for edge in edges]).mean(0).round()
+
+# %% ../nbs/13_transfer.ipynb #48f0bbca
 def cut_out(image: Image.Image, window: Window, size: int) -> np.ndarray:
     "`window` of an RGB image, scaled to uint8 (size, size, 3); beyond an edge is that edge's mean colour."
     left, top, side = window
@@ -187,17 +205,14 @@ def cut_out(image: Image.Image, window: Window, size: int) -> np.ndarray:
     after = np.maximum(np.array([top, left]) + side - pixels.shape[:2], 0)
     inside = pixels[max(top, 0) : top + side, max(left, 0) : left + side]
     if before.any() or after.any():
-        edges = [inside[:1]] * bool(before[0]) + [inside[-1:]] * bool(after[0])
-        edges += [inside[:, :1]] * bool(before[1]) + [inside[:, -1:]] * bool(after[1])
-        colour = np.concatenate([edge.reshape(-1, 3) for edge in edges]).mean(0).round()
-        canvas = np.full((side, side, 3), colour, np.uint8)
+        canvas = np.full((side, side, 3), _edge_colour(inside, before, after), np.uint8)
         canvas[before[0] : before[0] + inside.shape[0], before[1] : before[1] + inside.shape[1]] = inside
         inside = canvas
     if side == size:
         return np.array(inside)
     return np.array(Image.fromarray(inside).resize((size, size), Image.Resampling.LANCZOS, reducing_gap=3))
 
-# %% ../nbs/13_transfer.ipynb #47443f08
+# %% ../nbs/13_transfer.ipynb #86df03eb
 _PARTS = {"head": HEAD, "shoulders": (2, 5), "arms": ARMS, "hips": HIPS, "legs": KNEES + ANKLES}
 
 def check_person(keypoints: np.ndarray, name: str) -> None:
@@ -205,23 +220,35 @@ def check_person(keypoints: np.ndarray, name: str) -> None:
     present = keypoints[:, 2] > 0
     if not (present[NECK] and present[list(HIPS)].any()):
         seen = [part for part, indices in _PARTS.items() if present[list(indices)].any()]
-        missing = "the neck and a hip" if not present[[NECK, *HIPS]].any() else "a hip" if present[NECK] else "the neck"
+        both = not present[[NECK, *HIPS]].any()
+        missing = "the neck and a hip" if both else "a hip" if present[NECK] else "the neck"
         shown = f"the {_listed(seen)} of a person" if seen else "no keypoint of a person"
         raise UserError(f"{name} shows {shown}, but {missing} must be seen to scale the pose; "
                         "use one that shows the person from the head at least down to the hips.")
     if _torso(keypoints) < 1:
         raise UserError(f"{name} has neck and hips at the same place, which gives no scale; use another one.")
 
+# %% ../nbs/13_transfer.ipynb #bc73c8b1
+def check_inside(keypoints: np.ndarray, photo: Photo) -> None:
+    "Raise `UserError` if the neck lies outside the photo: the keypoints count in other pixels."
+    x, y, present = keypoints[NECK] / [photo.scale, photo.scale, 1]
+    width, height = (round(side / photo.scale) for side in photo.image.size)
+    if present and not (0 <= x < width and 0 <= y < height):
+        raise UserError(f"{photo.name} is {width} x {height} pixels, but its keypoints put the neck at x {x:.0f}, "
+                        f"y {y:.0f}; give them in pixels of the upright photo.")
+
+# %% ../nbs/13_transfer.ipynb #9b4424db
 def _listed(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
-# %% ../nbs/13_transfer.ipynb #48859e69
+# %% ../nbs/13_transfer.ipynb #cc3c2e50
 _TABLE = re.compile(r"(.+\.csv)(?:#(.+))?", re.IGNORECASE)
 
 def is_keypoint_file(path: str | Path) -> bool:
     "Whether a path names keypoints: `.csv`, `.csv#ROW` or `.json`."
     return bool(_TABLE.fullmatch(str(path))) or Path(path).suffix.lower() == ".json"
 
+# %% ../nbs/13_transfer.ipynb #bec1b2d0
 def read_pose(path: str | Path, person: str = "largest") -> np.ndarray:
     """The pose (18, 3) in an OpenPose JSON, or in a keypoint CSV (R1c): its only row, or that of `.csv#ROW`.
 
@@ -235,7 +262,8 @@ def read_pose(path: str | Path, person: str = "largest") -> np.ndarray:
     if not poses:
         raise UserError(f"{table} holds no pose.")
     if row is None and len(poses) > 1:
-        raise UserError(f"{table} holds {len(poses)} poses; name one of them, for example {table}#{next(iter(poses))}.")
+        raise UserError(f"{table} holds {len(poses)} poses; name one of them, "
+                        f"for example {table}#{next(iter(poses))}.")
     row = row or next(iter(poses))
     if row not in poses:
         raise UserError(f'{table} has no row "{row}"; {nearest_name(row, list(poses)[:1000])}')
@@ -243,6 +271,7 @@ def read_pose(path: str | Path, person: str = "largest") -> np.ndarray:
         raise UserError(f'{table}: the row "{row}" holds no keypoint; take another one.')
     return poses[row]
 
+# %% ../nbs/13_transfer.ipynb #dfcbb1a0
 def given_pose(source: str | Path | np.ndarray, person: str, name: str) -> np.ndarray:
     "The pose (18, 3) in a keypoint file, or an array of that shape, which `name` calls in a message."
     if not isinstance(source, np.ndarray):
@@ -252,7 +281,7 @@ def given_pose(source: str | Path | np.ndarray, person: str, name: str) -> np.nd
                         "three finite numbers: x, y, confidence.")
     return np.where(source[:, 2:] > 0, source, 0).astype(np.float32)
 
-# %% ../nbs/13_transfer.ipynb #41b1b7a1
+# %% ../nbs/13_transfer.ipynb #dd1ce166
 PRETRAINED = Path(posegen.__file__).parent / "assets" / "pretrained"
 STAGE2_ORDER = ("wgan_triplet", "triplet", "pair")  # which stage 2 of a run is taken
 
@@ -260,6 +289,7 @@ def pretrained_names() -> list[str]:
     "Names of the weights that come with the package."
     return sorted(path.parent.name for path in PRETRAINED.glob("*/stage1.json"))
 
+# %% ../nbs/13_transfer.ipynb #28b057f6
 def save_pretrained(stage1: str | Path, stage2: str | Path | None, folder: str | Path,
                     framing: Framing = Framing(), **facts) -> None:
     """Write the weights in the folders `stage1` and `stage2` to `folder` in half precision, with their JSON.
@@ -278,6 +308,7 @@ def save_pretrained(stage1: str | Path, stage2: str | Path | None, folder: str |
 def _description(folder: Path, name: str) -> dict[str, Any]:
     return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
+# %% ../nbs/13_transfer.ipynb #9352e87d
 def find_weights(path_or_name: str | Path) -> tuple[Path, Path | None, Path | None]:
     """Folder of stage 1, folder of stage 2 (or None), and the store of the run (or None).
 
@@ -295,11 +326,22 @@ def find_weights(path_or_name: str | Path) -> tuple[Path, Path | None, Path | No
         stage2 = next((path for path in refined if (path / "stage2.safetensors").is_file()), None)
         store = folder / "prepare" / "store.h5"
         return folder / "stage1", stage2, store if store.is_file() else None
+    raise UserError(_no_weights(folder, names))
+
+# %% ../nbs/13_transfer.ipynb #5502545d
+def _no_weights(folder: Path, names: list[str]) -> str:
     known = f"one of the names that come with the package: {', '.join(names)}"
     if (folder / "stage2.safetensors").is_file():
-        raise UserError(f"{folder} holds only a stage 2; give its run's folder, which has stage 1 too, or {known}.")
-    what = "holds no weights (stage1.safetensors)" if folder.is_dir() else "is neither a folder nor a known name"
-    raise UserError(f"{path_or_name} {what}; give a folder with trained weights, a folder of runs, or {known}.")
+        return f"{folder} holds only a stage 2; give its run's folder, which has stage 1 too, or {known}."
+    what = "is neither a folder nor a known name"
+    if folder.is_dir():
+        what = "holds no weights (stage1.safetensors)"
+    return f"{folder} {what}; give a folder with trained weights, a folder of runs, or {known}."
+
+# %% ../nbs/13_transfer.ipynb #8a072872
+def _size(folder: str | Path, name: str) -> int:
+    "The image side that weights were trained for."
+    return Config.from_dict(_description(Path(folder), name)["config"]).size
 
 def _known_framing(stage1: Path, store: Path | None) -> Framing:
     described = _description(stage1, "stage1").get("framing")
@@ -310,7 +352,7 @@ def _known_framing(stage1: Path, store: Path | None) -> Framing:
         return measure_framing(opened.keypoints[opened.split == 0], opened.size)
     return Framing()
 
-# %% ../nbs/13_transfer.ipynb #13f06377
+# %% ../nbs/13_transfer.ipynb #34e07d23
 _REACH = {"full": "feet", "knee": "knees", "upper": "hips"}
 
 @dataclass
@@ -345,70 +387,11 @@ class Transfer:
         columns["result and pose"] = skeleton_picture(self.target_keypoints, size, self.image)
         return image_grid({name: [picture] for name, picture in columns.items()}, "")
 
-# %% ../nbs/13_transfer.ipynb #4e26730a
-class PoseTransfer:
-    """Two trained generators with all that stands before them.
+# %% ../nbs/13_transfer.ipynb #a1f68f07
+class _PersonFinder:
+    "Finds the person of a photo, and the pose that is wanted."
 
-    `size` is the networks' image side in pixels. `estimator` (a `posegen.estimators.PoseEstimator`) finds
-    people in photos; by default MediaPipe's, made when it is first needed.
-    """
-
-    def __init__(self, stage1: nn.Module, stage2: nn.Module | None, size: int, framing: Framing = Framing(),
-                 estimator: "PoseEstimator | None" = None):
-        self.stage1, self.stage2, self.size = stage1, stage2, size
-        self.framing, self.estimator = framing, estimator
-
-    @classmethod
-    def from_pretrained(cls, path_or_name: str | Path = "embedded", stage2: str | Path | None = None,
-                        estimator: "PoseEstimator | None" = None) -> "PoseTransfer":
-        """Load weights by a name of the package, from a folder, or from a folder of runs (`find_weights`).
-
-        `stage2` names a folder with another stage 2. Raises `UserError` for unknown, damaged or unfitting
-        weights.
-        """
-        folder1, folder2, store = find_weights(path_or_name)
-        coarse = load_generator(folder1, "stage1")
-        config = Config.from_dict(_description(folder1, "stage1")["config"])
-        folder2 = stage2 or folder2
-        refine = load_generator(folder2, "stage2") if folder2 else None
-        if refine is not None:
-            other = Config.from_dict(_description(Path(folder2), "stage2")["config"])
-            if other.size != config.size:
-                raise UserError(f"Stage 2 in {folder2} was trained at {other.size} pixels, stage 1 in {folder1} at "
-                                f"{config.size}; take two of one run.")
-        return cls(coarse, refine, config.size, _known_framing(folder1, store), estimator)
-
-    def transfer(self, image: str | Path | Image.Image | np.ndarray, pose: str | Path | Image.Image | np.ndarray,
-                 person: str = "largest", keypoints: str | Path | np.ndarray | None = None) -> Transfer:
-        """The person of a photo in another pose.
-
-        `image`: a file, a Pillow image or a uint8 array. `pose`: another such photo, a keypoint file
-        (`read_pose`) or an array (18, 3). `person`: which of several people, "largest", or "only", which
-        makes several an error.
-        `keypoints`: the pose in `image` if it is known (file or array, in pixels of the upright original);
-        otherwise it is estimated.
-        Raises `UserError` for what cannot be read, nobody, and half a person.
-        """
-        messages: list[str] = []
-        photo = read_photo(image)
-        if keypoints is None:
-            own = self._find(photo, person, messages)
-        else:
-            own = given_pose(keypoints, person, "the photo's pose") * np.float32([photo.scale, photo.scale, 1])
-        check_person(own, photo.name)
-        wanted, pose_photo, name = self._wanted(pose, person, messages)
-        check_person(wanted, name)
-
-        window = frame_person(own, self.framing, photo.image.height)
-        condition = cut_out(photo.image, window, self.size)
-        pose_window = frame_person(wanted, self.framing, pose_photo.image.height if pose_photo else np.inf)
-        target = into_frame(wanted, pose_window, self.size)
-        picture = None if pose_photo is None else cut_out(pose_photo.image, pose_window, self.size)
-        messages += _remarks(own, wanted, target)
-        refiners = {} if self.stage2 is None else {"G2": self.stage2}
-        results = run_generators(self.stage1, refiners, condition[None], target[None])
-        refined = results["G2"][0] if refiners else None
-        return Transfer(condition, into_frame(own, window, self.size), target, results["G1"][0], refined, picture, messages)
+    estimator: "PoseEstimator | None" = None
 
     def _wanted(self, pose: str | Path | Image.Image | np.ndarray, person: str,
                 messages: list[str]) -> tuple[np.ndarray, Photo | None, str]:
@@ -434,19 +417,87 @@ class PoseTransfer:
             messages.append(f"{photo.name} shows {len(people)} people; the largest was taken.")
         return chosen
 
+# %% ../nbs/13_transfer.ipynb #51d02298
 def _remarks(own: np.ndarray, wanted: np.ndarray, target: np.ndarray) -> list[str]:
     "What is unusual about this photo and pose."
     remarks, reach = [], {"upper": 0, "knee": 1, "full": 2}
     if reach[crop_class(own)] < reach[crop_class(wanted)]:
-        remarks.append(f"The photo shows the person down to the {_REACH[crop_class(own)]}, the pose goes down to the "
-                       f"{_REACH[crop_class(wanted)]}: what lies between is invented.")
+        remarks.append(f"The photo shows the person down to the {_REACH[crop_class(own)]}, the pose goes down "
+                       f"to the {_REACH[crop_class(wanted)]}: what lies between is invented.")
     lost = np.flatnonzero((wanted[:, 2] > 0) & (target[:, 2] == 0))
     if len(lost):
         names = _listed([KEYPOINTS[index].replace("_", " ") for index in lost])
         remarks.append(f"Of the pose, {names} {'falls' if len(lost) == 1 else 'fall'} outside the picture.")
     return remarks
 
-# %% ../nbs/13_transfer.ipynb #d53e5d86
+# %% ../nbs/13_transfer.ipynb #c0b2fa80
+class PoseTransfer(_PersonFinder):
+    """Two trained generators with all that stands before them.
+
+    `size` is the networks' image side in pixels. `estimator` (a `posegen.estimators.PoseEstimator`) finds
+    people in photos; by default MediaPipe's, made when it is first needed.
+    """
+
+    def __init__(self, stage1: nn.Module, stage2: nn.Module | None, size: int, framing: Framing = Framing(),
+                 estimator: "PoseEstimator | None" = None):
+        self.stage1, self.stage2, self.size = stage1, stage2, size
+        self.framing, self.estimator = framing, estimator
+
+    @classmethod
+    def from_pretrained(cls, path_or_name: str | Path = "embedded", stage2: str | Path | None = None,
+                        estimator: "PoseEstimator | None" = None) -> "PoseTransfer":
+        """Load weights by a name of the package, from a folder, or from a folder of runs (`find_weights`).
+
+        `stage2` names a folder with another stage 2. Raises `UserError` for unknown, damaged or unfitting
+        weights.
+        """
+        folder1, folder2, store = find_weights(path_or_name)
+        folder2 = stage2 or folder2
+        coarse = load_generator(folder1, "stage1")
+        refine = load_generator(folder2, "stage2") if folder2 else None
+        size = _size(folder1, "stage1")
+        if folder2 and (other := _size(folder2, "stage2")) != size:
+            raise UserError(f"Stage 2 in {folder2} was trained at {other} pixels, stage 1 in {folder1} at "
+                            f"{size}; take two of one run.")
+        return cls(coarse, refine, size, _known_framing(folder1, store), estimator)
+
+    def transfer(self, image: str | Path | Image.Image | np.ndarray,
+                 pose: str | Path | Image.Image | np.ndarray,
+                 person: str = "largest", keypoints: str | Path | np.ndarray | None = None) -> Transfer:
+        """The person of a photo in another pose.
+
+        `image`: a file, a Pillow image or a uint8 array. `pose`: another such photo, a keypoint file
+        (`read_pose`) or an array (18, 3). `person`: which of several people, "largest", or "only", which
+        makes several an error.
+        `keypoints`: the pose in `image` if it is known (file or array, in pixels of the upright original);
+        otherwise it is estimated.
+        Raises `UserError` for what cannot be read, nobody, and half a person.
+        """
+        messages: list[str] = []
+        photo = read_photo(image)
+        if keypoints is None:
+            own = self._find(photo, person, messages)
+        else:
+            scale = np.array([photo.scale, photo.scale, 1], np.float32)
+            own = given_pose(keypoints, person, "the photo's pose") * scale
+            check_inside(own, photo)
+        check_person(own, photo.name)
+        wanted, pose_photo, name = self._wanted(pose, person, messages)
+        check_person(wanted, name)
+
+        window = frame_person(own, self.framing, photo.image.height)
+        condition = cut_out(photo.image, window, self.size)
+        pose_window = frame_person(wanted, self.framing, pose_photo.image.height if pose_photo else np.inf)
+        target = into_frame(wanted, pose_window, self.size)
+        picture = None if pose_photo is None else cut_out(pose_photo.image, pose_window, self.size)
+        messages += _remarks(own, wanted, target)
+        refiners = {} if self.stage2 is None else {"G2": self.stage2}
+        results = run_generators(self.stage1, refiners, condition[None], target[None])
+        refined = results["G2"][0] if refiners else None
+        return Transfer(condition, into_frame(own, window, self.size), target, results["G1"][0], refined,
+                        picture, messages)
+
+# %% ../nbs/13_transfer.ipynb #4f98fc37
 def transfer_file(photo: str | Path, pose: str | Path, out: str | Path, model: str | Path = "embedded",
                   overlay: bool = False, person: str = "largest", keypoints: str | Path | None = None) -> str:
     """The person of `photo` in the pose of `pose` (photo or keypoint file), written to `out` (.png).
@@ -479,9 +530,11 @@ def transfer_file(photo: str | Path, pose: str | Path, out: str | Path, model: s
     notes = [f"note: {message}" for message in result.messages]
     return "\n".join([*notes, f"written: {files} ({len(result.image)} pixels a side)"])
 
+# %% ../nbs/13_transfer.ipynb #e7c2c086
 def _check_out(out: Path, inputs: list[Path]) -> None:
     if out.suffix.lower() != ".png":
-        raise UserError(f"{out} does not end in .png, the only format that is written; name it {out.stem}.png.")
+        raise UserError(f"{out} does not end in .png, the only format that is written; "
+                        f"name it {out.stem}.png.")
     if not out.parent.is_dir():
         raise UserError(f"There is no folder {out.parent} to write {out.name} into; make it first.")
     if out.is_dir():

@@ -8,7 +8,7 @@ __all__ = ['WORLDS', 'GAMES', 'write_world', 'closeups', 'changed_backgrounds', 
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,12 +58,12 @@ def write_world(store: Store, world: str, path: str | Path, seed: int = 0) -> No
             file["pairs"] = pairs
             file.attrs["world"] = world
 
-
+# %% ../nbs/17b_trials.ipynb #ef5d8017
 def closeups(store: Store) -> np.ndarray:
     "Which images (N,) show the upper body only."
     return np.array([crop_class(keypoints) == "upper" for keypoints in store.keypoints])
 
-
+# %% ../nbs/17b_trials.ipynb #d3a843a6
 def changed_backgrounds(store: Store, generator: np.random.Generator) -> np.ndarray:
     "All images uint8 (N, S, S, 3), each with a ramp between two random colours behind the silhouette."
     if store.silhouettes is None:
@@ -78,7 +78,7 @@ def changed_backgrounds(store: Store, generator: np.random.Generator) -> np.ndar
         image[silhouette == 0] = ramp.round().astype(np.uint8)[silhouette == 0]
     return images
 
-
+# %% ../nbs/17b_trials.ipynb #b8a4b313
 def _chosen_pairs(store: Store, world: str, close: np.ndarray, train: np.ndarray,
                   generator: np.random.Generator) -> np.ndarray:
     # Row numbers of the pairs of a world, the test pairs as they are (but not in `one_direction`).
@@ -92,7 +92,7 @@ def _chosen_pairs(store: Store, world: str, close: np.ndarray, train: np.ndarray
     whole = np.array([crop_class(keypoints) == "full" for keypoints in store.keypoints])
     return np.flatnonzero(close & whole[store.pairs[:, 0]])
 
-# %% ../nbs/17b_trials.ipynb #b72c4c63
+# %% ../nbs/17b_trials.ipynb #8a235c8c
 @dataclass
 class Look:
     "What a game had made after some steps: its clock, and for each metric a value for each person."
@@ -104,12 +104,12 @@ class Look:
         "For JSON, with six digits and without the clock, which never repeats."
         return dict(step=self.step, values=self.values and six_digits(self.values))
 
-
+# %% ../nbs/17b_trials.ipynb #23102cb6
 def six_digits(values: dict[str, np.ndarray]) -> dict[str, list[float]]:
     "Arrays as lists for JSON, with six digits."
     return {name: [float(f"{value:.6g}") for value in array] for name, array in values.items()}
 
-
+# %% ../nbs/17b_trials.ipynb #7a15f1f5
 class SingleImageAdversary(TripletAdversary):
     "The control for the triplet: targets against generated images, without condition images as negatives."
     name = "single"
@@ -126,7 +126,21 @@ class SingleImageAdversary(TripletAdversary):
 
 GAMES = {**ADVERSARIES, "single": SingleImageAdversary}
 
+# %% ../nbs/17b_trials.ipynb #6d6c5681
+def _players(config: Config, adversary: Any, stage1: str | Path, scale: float,
+             device: torch.device) -> Players:
+    "The trained G1, and G2 and D with their initial weights times `scale`."
+    coarse_generator = load_generator(stage1, "stage1", config, device)
+    seed_everything(config.seed)
+    stage2 = fast_layout(Stage2Generator(config)).to(device)
+    discriminator = fast_layout(Discriminator(config, adversary.in_channels)).to(device)
+    for network in (stage2, discriminator):
+        scale_weights(network, scale)
+    return Players(coarse_generator, stage2, discriminator,
+                   adversary.optimizer(stage2, config.generator_learning_rate),
+                   adversary.optimizer(discriminator, config.discriminator_learning_rate))
 
+# %% ../nbs/17b_trials.ipynb #75a70159
 def play(config: Config, game: str, store: Store, stage1: str | Path, looks: Sequence[int], held_out: HeldOut,
          scale: float = 1.0, device: torch.device | None = None) -> list[Look]:
     """Train G2 on the G1 in folder `stage1` in a game of `GAMES`, and look at it after each step in `looks`.
@@ -134,16 +148,8 @@ def play(config: Config, game: str, store: Store, stage1: str | Path, looks: Seq
     Step 0 is the untrained G2. Initial weights and batches are those of `train_stage2` with this
     configuration; the learning rates are constant."""
     device = device or best_device()
-    coarse_generator = load_generator(stage1, "stage1", config, device)
-    seed_everything(config.seed)
     adversary = GAMES[game](config)
-    stage2 = fast_layout(Stage2Generator(config)).to(device)
-    discriminator = fast_layout(Discriminator(config, adversary.in_channels)).to(device)
-    for network in (stage2, discriminator):
-        scale_weights(network, scale)
-    players = Players(coarse_generator, stage2, discriminator,
-                      adversary.optimizer(stage2, config.generator_learning_rate),
-                      adversary.optimizer(discriminator, config.discriminator_learning_rate))
+    players = _players(config, adversary, stage1, scale, device)
     batches = TrainingBatches(PairDataset(store, "train"), config, device)
     clock, seen = dict(wall=0.0, processor=0.0), []
     for step in progress(range(max(looks) + 1), max(looks) + 1, game):
@@ -155,11 +161,11 @@ def play(config: Config, game: str, store: Store, stage1: str | Path, looks: Seq
             if not all(math.isfinite(value) for value in logs.values()):
                 return seen + [Look(step, clock, None)]
         if step in looks:
-            images = refine(coarse_generator, stage2, held_out, device)
+            images = refine(players.stage1, players.stage2, held_out, device)
             seen.append(Look(step, clock, held_out.measure(images)))
     return seen
 
-
+# %% ../nbs/17b_trials.ipynb #9b0b8a2c
 def scale_weights(network: nn.Module, scale: float) -> None:
     "Multiply the weights of all convolutions and linear layers; norms and biases stay."
     with torch.no_grad():
@@ -167,7 +173,7 @@ def scale_weights(network: nn.Module, scale: float) -> None:
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
                 module.weight.mul_(scale)
 
-
+# %% ../nbs/17b_trials.ipynb #69ef3e80
 @torch.inference_mode()
 def refine(stage1: nn.Module, stage2: nn.Module | None, held_out: HeldOut,
            device: torch.device) -> np.ndarray:
@@ -180,21 +186,27 @@ def refine(stage1: nn.Module, stage2: nn.Module | None, held_out: HeldOut,
         images.append(to_uint8(torch.nan_to_num(image)))
     return np.concatenate(images)
 
-# %% ../nbs/17b_trials.ipynb #67cf3379
+# %% ../nbs/17b_trials.ipynb #432fba8e
+def _beginners(config: Config, game: Any, device: torch.device) -> tuple[Players, torch.optim.Optimizer]:
+    "All three networks with initial weights, and the optimizer of G1, which is no player otherwise."
+    seed_everything(config.seed)
+    stage1, stage2, discriminator = (fast_layout(network).to(device) for network in (
+        Stage1Generator(config), Stage2Generator(config), Discriminator(config, game.in_channels)))
+    players = Players(stage1, stage2, discriminator, game.optimizer(stage2, config.generator_learning_rate),
+                      game.optimizer(discriminator, config.discriminator_learning_rate))
+    return players, adam(stage1, config.stage1_learning_rate, config)
+
+# %% ../nbs/17b_trials.ipynb #a965fbbe
 def train_together(config: Config, adversary: str, store: Store, out: str | Path,
                    device: torch.device | None = None) -> tuple[Stage1Generator, Stage2Generator]:
     """Train G1 and G2 from scratch at the same time for `config.stage1_steps`, against `pair` or `triplet`.
 
     Writes stage1 and stage2 weights and losses.jsonl into `out`; resumes from a checkpoint there."""
     out, device = Path(out), device or best_device()
-    seed_everything(config.seed)
     game = ADVERSARIES[adversary](config)
-    stage1, stage2, discriminator = (fast_layout(network).to(device) for network in (
-        Stage1Generator(config), Stage2Generator(config), Discriminator(config, game.in_channels)))
-    optimizer = adam(stage1, config.stage1_learning_rate, config)
-    players = Players(stage1, stage2, discriminator, game.optimizer(stage2, config.generator_learning_rate),
-                      game.optimizer(discriminator, config.discriminator_learning_rate))
-    parts = {"stage1": stage1, "stage2": stage2, "discriminator": discriminator,
+    players, optimizer = _beginners(config, game, device)
+    stage1, stage2 = players.stage1, players.stage2
+    parts = {"stage1": stage1, "stage2": stage2, "discriminator": players.discriminator,
              "stage1_optimizer": optimizer, "generator_optimizer": players.generator_optimizer,
              "discriminator_optimizer": players.discriminator_optimizer}
     identity = {"data": file_hash(store.path), "adversary": adversary}
@@ -221,7 +233,7 @@ def train_together(config: Config, adversary: str, store: Store, out: str | Path
     remove_checkpoints(run.checkpoint)
     return stage1.eval(), stage2.eval()
 
-# %% ../nbs/17b_trials.ipynb #94427eb0
+# %% ../nbs/17b_trials.ipynb #a75d10aa
 def train_discriminator(config: Config, game: str, store: Store, stage1: str | Path, opponent: str,
                         steps: int, held_out: HeldOut,
                         device: torch.device | None = None) -> dict[str, np.ndarray]:
@@ -245,12 +257,17 @@ def train_discriminator(config: Config, game: str, store: Store, stage1: str | P
         adversary.discriminator_step(players, batch, answer(batch))
         if game == "wgan_triplet":
             clip_weights(discriminator, config.clip)
+    answers = (adversary.logits(discriminator, batch, answer(batch)) for batch in held_out.batches(device))
+    return _sorted_logits(answers)
+
+# %% ../nbs/17b_trials.ipynb #d516e604
+@torch.no_grad()
+def _sorted_logits(answers: Iterable[tuple[Tensor, Tensor, Tensor]]) -> dict[str, np.ndarray]:
+    "Logits of batches (generated, negatives, targets) by kind of image; kinds not shown are left out."
     logits: dict[str, list[Tensor]] = {"condition": [], "generated": [], "target": []}
-    with torch.no_grad():
-        for batch in held_out.batches(device):
-            fake, negatives, real = adversary.logits(discriminator, batch, answer(batch))
-            logits["generated"].append(fake)
-            logits["target"].append(real)
-            if len(negatives) == 2 * len(fake):            # the first half are the condition images
-                logits["condition"].append(negatives[:len(fake)])
+    for fake, negatives, real in answers:
+        logits["generated"].append(fake)
+        logits["target"].append(real)
+        if len(negatives) == 2 * len(fake):            # the first half are the condition images
+            logits["condition"].append(negatives[:len(fake)])
     return {name: torch.cat(values).cpu().numpy() for name, values in logits.items() if values}

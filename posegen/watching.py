@@ -182,7 +182,7 @@ class LivePlot:
 def _in_notebook() -> bool:
     return getattr(get_ipython(), "kernel", None) is not None
 
-# %% ../nbs/09d_watching.ipynb #2ca0b592
+# %% ../nbs/09d_watching.ipynb #db57835d
 class TensorBoardLog:
     """A watcher that writes scalars and pictures into event files in `folder`, for TensorBoard.
 

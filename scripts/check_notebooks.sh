@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fails, with a sentence for each file, when a notebook and the package are out of step or a notebook is not clean.
+# Fails, with a sentence for each file, when a notebook and the package are out of step, a notebook is not clean, or a
+# type does not fit.
 # Works on a copy and changes nothing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -45,4 +46,6 @@ while IFS= read -r file; do
     [ -z "$file" ] || say "$file is not in git; git add it"
 done <<<"$untracked"
 
-if [ "$problems" = 0 ]; then echo "Notebooks and package are in step, and the notebooks are clean."; else exit 1; fi
+mypy --no-error-summary posegen >&2 || problems=1
+
+if [ "$problems" = 0 ]; then echo "Notebooks and package are in step, the notebooks are clean, and the types fit."; else exit 1; fi

@@ -13,9 +13,11 @@ from safetensors.torch import load_file
 
 from posegen.checkpoints import load_checkpoint
 
+from bounded import bounded, run_bounded
 from test_training import write_boxes
 
 SCRIPT = Path(__file__).parent / "train_in_processes.py"
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 EXACT = ("precision=\"float64\"", "critic_norm=\"none\"", "batch_size=4")
 
 
@@ -26,9 +28,8 @@ def command(processes: int) -> list[str]:
 
 
 def train(processes: int, folder: Path, out: Path, name: str, *fields: str) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command(processes), str(SCRIPT), str(folder), str(out), name, *EXACT, *fields],
-                          env=environment, capture_output=True, text=True, timeout=300)
+    done = run_bounded([*command(processes), SCRIPT, folder, out, name, *EXACT, *fields], seconds=300,
+                       env=ONE_THREAD)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -66,11 +67,9 @@ def test_two_processes_play_the_same_wasserstein_game(folder, tmp_path):
 
 
 def test_when_one_process_dies_the_other_ends_and_leaves_a_good_checkpoint(folder, tmp_path):
-    began = subprocess.Popen([*command(2), str(SCRIPT), str(folder), str(tmp_path), "stage1", *EXACT,
-                              "stage1_steps=100000", "checkpoint_every=5", "log_every=100"],
-                             env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True)
-    try:
+    training = [*command(2), SCRIPT, folder, tmp_path, "stage1", *EXACT, "stage1_steps=100000", "checkpoint_every=5",
+                "log_every=100"]
+    with bounded(training, seconds=300, env=ONE_THREAD, stderr=subprocess.STDOUT) as began:
         while not (tmp_path / "checkpoint.pt").exists():
             assert began.poll() is None, began.stdout.read()
             time.sleep(0.1)
@@ -78,8 +77,6 @@ def test_when_one_process_dies_the_other_ends_and_leaves_a_good_checkpoint(folde
         os.kill(victim, signal.SIGKILL)
         killed = time.monotonic()
         said, _ = began.communicate(timeout=60)
-    finally:
-        began.kill()
     print(f"the other process ended {time.monotonic() - killed:.1f} s after the kill")
     assert began.returncode != 0
     state = load_checkpoint(tmp_path / "checkpoint.pt")
@@ -96,16 +93,14 @@ def environment_of(pid: int) -> dict[str, str]:
 
 
 def test_the_command_line_starts_processes_itself(folder, tmp_path):
-    done = subprocess.run([sys.executable, "-c", "import sys; from posegen.cli import main; sys.exit(main())", "train",
-                           "--stage", "1", "--store", str(folder / "store.h5"), "--out", str(tmp_path / "out"),
-                           "--preset", "test", "--processes", "2"],
-                          env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300)
+    done = run_bounded([sys.executable, "-c", "import sys; from posegen.cli import main; sys.exit(main())", "train",
+                        "--stage", "1", "--store", folder / "store.h5", "--out", tmp_path / "out", "--preset", "test",
+                        "--processes", "2"], seconds=300, env=ONE_THREAD)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(rows(tmp_path / "out")) == 4
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(folder, tmp_path):
-    done = subprocess.run([*command(2), str(SCRIPT), str(folder), str(tmp_path), "stage1", "batch_size=3"],
-                          capture_output=True, text=True, timeout=300)
+    done = run_bounded([*command(2), SCRIPT, folder, tmp_path, "stage1", "batch_size=3"], seconds=300)
     assert done.returncode != 0
     assert "batch_size is 3, which 2 processes cannot share" in done.stdout + done.stderr

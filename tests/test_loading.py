@@ -1,5 +1,6 @@
-"Batches from other processes: the same bits, no process left behind, and nothing said at Ctrl-C."
+"Batches from other processes: the same bits, no process left behind, nobody waits forever."
 import hashlib
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from posegen import data
+from posegen import data, loading
 from posegen.core import UserError, preset
 from posegen.data import Example, PairDataset, open_store, write_store
 from posegen.loading import TrainingBatches
 
+from bounded import bounded
+
 PROGRAM = """
-import hashlib, multiprocessing, signal, sys, time
+import hashlib, multiprocessing, os, signal, sys, time
 import torch
 from posegen.core import preset
 from posegen.data import PairDataset, open_store
@@ -29,6 +32,13 @@ for number in (signal.SIGINT, signal.SIGTERM):
 pairs = PairDataset(open_store(sys.argv[1]))
 batches = TrainingBatches(pairs, preset("test", batch_size=4), torch.device("cpu"), workers=int(sys.argv[2]))
 batches.position = int(sys.argv[3])
+if "late" in sys.argv:                 # on a busy machine the second process may begin long after the first
+    set_num_threads = torch.set_num_threads
+    def late(number):                  # what a loading process of torch's calls first
+        if multiprocessing.current_process().name.endswith("2"):
+            time.sleep(1.5)
+        set_num_threads(number)
+    torch.set_num_threads = late
 print(hashlib.sha256(next(batches).target.numpy().tobytes()).hexdigest())
 print(*(child.pid for child in multiprocessing.active_children()), flush=True)
 if "wait" in sys.argv:
@@ -38,6 +48,12 @@ if "wait" in sys.argv:
         next(batches)
     print("twenty more")
 """
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits_for_long(monkeypatch):
+    "Processes that give no batch count as stuck after two minutes, not ten."
+    monkeypatch.setattr(loading, "PATIENCE", 120 // loading.CHECK_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +76,10 @@ def batches_of(path, config=None, **options):
     return TrainingBatches(PairDataset(open_store(path)), config, torch.device("cpu"), **options)
 
 
-def start(path, workers, position, *words):
-    "A program with loading processes of its own, in a process group of its own."
-    root = str(Path(__file__).parents[1])
-    places = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, path, str(workers), str(position), *words],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                            env={**os.environ, "PYTHONPATH": places})
+def started(path, workers, position, *words):
+    "A program with loading processes of its own."
+    quiet = {"PYTHONWARNINGS": "ignore"}              # torch warns of more processes than cores
+    return bounded([sys.executable, "-c", PROGRAM, path, workers, position, *words], env=quiet)
 
 
 def first_lines(program):
@@ -94,23 +107,25 @@ def left_after(workers, seconds):
     return left
 
 
-def test_a_killed_program_leaves_no_process_behind(path):
-    program = start(path, 2, 0, "wait")
-    _, workers = first_lines(program)
-    assert len(workers) == 2 and all(map(alive, workers))
-    program.kill()
-    program.communicate()
-    assert left_after(workers, 30) == []
+@pytest.mark.parametrize("words", [(), ("late",)], ids=["all ready", "one not yet ready"])
+def test_a_killed_program_leaves_no_process_behind(path, words):
+    with started(path, 2, 0, "wait", *words) as program:
+        _, workers = first_lines(program)
+        assert len(workers) == 2 and all(map(alive, workers))
+        program.kill()
+        program.wait(60)
+        assert left_after(workers, 30) == []
 
 
+@pytest.mark.parametrize("words", [(), ("late",)], ids=["all ready", "one not yet ready"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_are_left_to_the_main_process(path, number):
-    program = start(path, 2, 0, "wait")
-    _, workers = first_lines(program)
-    os.killpg(program.pid, number)               # as a terminal does at Ctrl-C, and a cluster that ends a job
-    out, error = program.communicate(timeout=60)
-    assert (out, error, program.returncode) == ("twenty more\n", "", 0)
-    assert left_after(workers, 10) == []
+def test_signals_are_left_to_the_main_process(path, number, words):
+    with started(path, 2, 0, "wait", *words) as program:
+        _, workers = first_lines(program)
+        os.killpg(program.pid, number)            # as a terminal does at Ctrl-C, a cluster that ends a job
+        out, error = program.communicate()
+        assert (out, error, program.returncode) == ("twenty more\n", "", 0)
+        assert left_after(workers, 10) == []
 
 
 def test_another_process_resumes_with_the_same_bits(path):
@@ -118,10 +133,17 @@ def test_another_process_resumes_with_the_same_bits(path):
     batches.position = 11
     expected = hashlib.sha256(next(batches).target.numpy().tobytes()).hexdigest()
     for workers in (0, 1, 2):
-        program = start(path, workers, 11)
-        digest, processes = first_lines(program)
-        _, error = program.communicate(timeout=60)            # it ends although its loader is still open
+        with started(path, workers, 11) as program:
+            digest, processes = first_lines(program)
+            _, error = program.communicate()                  # it ends although its loader is still open
         assert (digest, error, program.returncode, len(processes)) == (expected, "", 0, workers)
+
+
+def test_a_program_that_hangs_is_ended_with_its_children():
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], start_new_session=True)"
+    with bounded([sys.executable, "-c", child], seconds=3, stdin=subprocess.PIPE) as program:
+        assert program.stdout.read() == ""                    # which ends when nobody holds the pipe any more
+        assert program.wait(10) == -signal.SIGKILL
 
 
 def test_two_ranks_are_one_process(path):
@@ -165,13 +187,76 @@ def test_a_damaged_image_is_told_of_in_the_same_words(path, tmp_path, monkeypatc
     assert f'{damaged} is damaged (image 2, "0/2.png", cannot be read' in sentences[0][0]
 
 
-def test_a_killed_loading_process_ends_the_run_with_a_sentence(path):
+def test_a_killed_loading_process_ends_the_run_with_a_sentence(path, monkeypatch):
+    monkeypatch.setattr(loading, "CHECK_SECONDS", 0.5)
     class Killed(PairDataset):
         def batch(self, index):
             os.kill(os.getpid(), signal.SIGKILL)
     batches = TrainingBatches(Killed(open_store(path)), preset("test"), torch.device("cpu"), workers=1)
     with pytest.raises(UserError, match="A process that loads batches was ended from outside"):
         next(batches)
+
+
+class Stuck(PairDataset):
+    "Whose loading process hears nothing any more, as one that waits for a lock that nobody will release."
+    def __init__(self, path):
+        super().__init__(open_store(path))
+        self.reached = multiprocessing.get_context("fork").Event()
+
+    def batch(self, index):
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        self.reached.set()
+        time.sleep(600)
+
+
+class Slow(PairDataset):
+    def batch(self, index):
+        time.sleep(0.7)
+        return super().batch(index)
+
+
+class Faulty(PairDataset):
+    def batch(self, index):
+        raise RuntimeError("a mistake in the program")
+
+
+def test_a_stuck_loading_process_ends_the_run_with_a_sentence(path, monkeypatch):
+    monkeypatch.setattr(loading, "CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(loading, "PATIENCE", 5)
+    batches = TrainingBatches(Stuck(path), preset("test"), torch.device("cpu"), workers=2)
+    batches._loader = batches._start()
+    workers = [worker.pid for worker in batches._loader._workers]
+    with pytest.raises(UserError, match="processes that load batches gave none"):
+        next(batches)
+    assert left_after(workers, 0.5) == []
+
+
+def test_stuck_loading_processes_do_not_keep_a_closed_loader_from_ending(path, monkeypatch):
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.5)      # how long torch waits
+    batches = TrainingBatches(Stuck(path), preset("test"), torch.device("cpu"), workers=1)
+    batches._loader = batches._start()
+    worker, = batches._loader._workers
+    assert batches.dataset.reached.wait(60)
+    began = time.monotonic()
+    del batches
+    assert left_after([worker.pid], 0.5) == []
+    assert time.monotonic() - began < 30
+
+
+def test_a_slow_loading_process_is_waited_for(path, monkeypatch):
+    expected = next(batches_of(path)).target
+    monkeypatch.setattr(loading, "CHECK_SECONDS", 0.2)
+    slow = Slow(open_store(path))
+    batches = TrainingBatches(slow, preset("test", batch_size=4), torch.device("cpu"), workers=1)
+    assert torch.equal(next(batches).target, expected)
+    batches.close()
+
+
+def test_a_mistake_in_a_loading_process_comes_out_as_it_is(path):
+    batches = TrainingBatches(Faulty(open_store(path)), preset("test"), torch.device("cpu"), workers=1)
+    with pytest.raises(RuntimeError, match="a mistake in the program"):
+        next(batches)
+    batches.close()
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").is_file(), reason="needs Linux's account of memory")

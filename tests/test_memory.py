@@ -1,6 +1,5 @@
 "Memory: the estimate against a real process, running out of it; and watchers on real training runs."
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from posegen.memory import check_memory, training_memory
 from posegen.training import train_stage1
 from posegen.watching import LivePlot, TensorBoardLog
 
+from bounded import run_bounded
+
 ROOT = Path(__file__).parent.parent
 linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux has /proc")
 
@@ -25,8 +26,9 @@ linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="o
 def test_the_estimate_is_near_what_a_process_takes(stage, accumulation):
     changes = dict(size=64, blocks=4, width=32, batch_size=8, accumulation=accumulation)
     words = [f"{name}={value}" for name, value in changes.items()]
-    run = subprocess.run([sys.executable, ROOT/"benchmarks"/"memory.py", "--preset", "gpu", "--set", *words,
-                          "--measure", stage], capture_output=True, text=True, check=True)
+    run = run_bounded([sys.executable, ROOT/"benchmarks"/"memory.py", "--preset", "gpu", "--set", *words,
+                       "--measure", stage], seconds=300)
+    assert run.returncode == 0, run.stderr
     measured = json.loads(run.stdout.splitlines()[-1])["bytes"]
     estimate = training_memory(preset("gpu", **changes), stage).total
     print(f"estimate {estimate / 2**20:.0f} MiB, measured {measured / 2**20:.0f} MiB, "
@@ -54,7 +56,7 @@ except UserError as error:
 
 @linux
 def test_running_out_of_memory_ends_in_a_sentence():
-    run = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, cwd=ROOT)
+    run = run_bounded([sys.executable, "-c", LIMITED], cwd=ROOT)
     assert run.returncode == 0, run.stderr
     cause, sentence = run.stdout.strip().split(" | ")
     assert cause == "RuntimeError"
@@ -149,7 +151,7 @@ def test_an_executed_notebook_holds_one_last_picture(tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(WATCHED)])
     nbformat.write(notebook, tmp_path / "in.ipynb")
     papermill.execute_notebook(str(tmp_path / "in.ipynb"), str(tmp_path / "out.ipynb"), kernel_name="python3",
-                               progress_bar=False, cwd=str(ROOT))
+                               progress_bar=False, cwd=str(ROOT), start_timeout=120, execution_timeout=120)
     outputs = nbformat.read(tmp_path / "out.ipynb", 4).cells[0].outputs
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     drawings, = [int(output.text) for output in outputs if output.get("name") == "stdout"]

@@ -1,4 +1,7 @@
-"The whole report, small: from rendered people, and from own images, to tables, figures and manifest."
+"""The whole report, small: from rendered people, and from own images, to tables, figures and manifest.
+
+From rendered people it is made by the package as others install it, from a wheel and outside of the checkout.
+"""
 import csv
 import json
 import os
@@ -8,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import packaged
 import pytest
 from PIL import Image
 
@@ -16,13 +20,14 @@ from posegen.tables import trace
 
 STEPS = ["prepare", "stage1", "stage2-pair", "stage2-triplet", "stage2-wgan_triplet", "evaluate", "report"]
 COMMAND = [sys.executable, "-c", "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))"]
+CHECKOUT = Path(posegen.__file__).parents[1]
 
 
-def reproduce(folder, *words):
+def reproduce(folder, *words, package=CHECKOUT):
     "Run `posegen reproduce --preset test WORDS` in a folder of its own; returns its output."
-    environment = dict(os.environ, PYTHONPATH=str(Path(posegen.__file__).parents[1]))
-    done = subprocess.run([*COMMAND, "reproduce", "--preset", "test", *words], cwd=folder, text=True,
-                          capture_output=True, env=environment, timeout=300)
+    command = COMMAND if package == CHECKOUT else [package / "bin/posegen"]
+    done = subprocess.run([*command, "reproduce", "--preset", "test", *words], cwd=folder, text=True,
+                          capture_output=True, env=dict(os.environ, PYTHONPATH=str(package)), timeout=300)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 
@@ -32,10 +37,16 @@ def steps_that_ran(output):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def installed(tmp_path_factory):
+    "The folder that posegen has been installed in from a wheel."
+    return packaged.install(tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, installed):
     "A folder in which the report has been reproduced from embedded people."
     folder = tmp_path_factory.mktemp("embedded")
-    assert steps_that_ran(reproduce(folder)) == STEPS
+    assert steps_that_ran(reproduce(folder, package=installed)) == STEPS
     return folder
 
 
@@ -71,18 +82,18 @@ def test_a_cell_can_be_traced(finished):
     assert cell["data"] == manifest["data"]["store_sha256"] and cell["notebook"]
 
 
-def test_a_second_run_does_nothing(finished):
+def test_a_second_run_does_nothing(finished, installed):
     before = (finished / "figures/test/manifest.json").stat().st_mtime_ns
     began = time.monotonic()
-    output = reproduce(finished)
+    output = reproduce(finished, package=installed)
     assert steps_that_ran(output) == [] and "Nothing to do" in output
     assert time.monotonic() - began < 15
     assert (finished / "figures/test/manifest.json").stat().st_mtime_ns == before
 
 
-def test_a_lost_figure_comes_back(finished):
+def test_a_lost_figure_comes_back(finished, installed):
     (finished / "figures/test/variants.png").unlink()
-    assert steps_that_ran(reproduce(finished)) == ["report"]
+    assert steps_that_ran(reproduce(finished, package=installed)) == ["report"]
     assert (finished / "figures/test/variants.png").exists()
 
 

@@ -274,6 +274,17 @@ def test_a_field_of_the_wgan_concerns_the_wgan_and_what_follows(steps_that_run, 
     assert steps_that_run(clip=0.5) == ["stage2-wgan_triplet", "evaluate", "report"]
 
 
+def test_the_notebooks_of_the_package_itself(tmp_path, monkeypatch):
+    "Those that a wheel carries come before any that lie near it; without either, the package is incomplete."
+    monkeypatch.setattr(runs.posegen, "__file__", str(tmp_path / "posegen/__init__.py"))
+    with pytest.raises(UserError, match="install posegen again"):
+        runs.experiments_folder()
+    for folder in ("nbs/experiments", "posegen/experiments"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "10_prepare.ipynb").touch()
+        assert runs.experiments_folder() == tmp_path / folder
+
+
 def test_an_unknown_field_concerns_every_step(monkeypatch):
     config = preset("test")
     later = SimpleNamespace(to_dict=lambda: {**config.to_dict(), "a_field_of_next_year": 1})
@@ -316,14 +327,17 @@ def test_the_kernel_knows_whether_we_write_to_a_terminal(tmp_path, terminal):
 def test_the_kernel_is_this_python_in_this_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     notebook = write_notebook(tmp_path / "where.ipynb", "out = ''",
-                              "import json, os, sys, posegen\nprint('hello from the kernel')\n" + WRITE +
+                              "import json, os, sys, warnings, posegen\nprint('hello from the kernel')\n"
+                              "warnings.warn('IProgress not found. Please update jupyter and ipywidgets.')\n" + WRITE +
                               "where = [sys.executable, os.getcwd(), posegen.__file__]\n"
                               "Path(out, 'where').write_text(json.dumps(where))")
     run_jobs([Job("where", notebook, dict(out="runs/where"), ("runs/where/where",))])
     import posegen
     where = json.loads(Path("runs/where/where").read_text())
     assert where == [sys.executable, str(tmp_path), posegen.__file__]
-    assert "hello from the kernel" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "hello from the kernel" in printed.out
+    assert "IProgress" not in printed.out + printed.err, "tqdm's advice to whoever has no ipywidgets"
     assert Path("runs/where/executed.ipynb").exists()
 
 

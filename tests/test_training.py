@@ -17,6 +17,7 @@ from posegen.data import Example, open_store, write_store
 from posegen.training import train_stage1, train_stage2
 
 KILLS = int(os.environ.get("POSEGEN_KILLS", 3))       # of each training
+PATIENCE = 300                                        # seconds until a process that does nothing has failed
 STEPS = max(40, 15 * KILLS)
 
 
@@ -81,11 +82,14 @@ def test_killed_at_random_moments_the_weights_are_the_same_in_every_bit(trained,
         life = processes.Process(target=train, args=(trained, name, tmp_path))
         life.start()
         if number % 4 < 3:              # most lives get further than the one before, some not even to their first step
-            while state_of(tmp_path / "checkpoint.pt") == before and life.is_alive():
+            began = time.monotonic()
+            while (state_of(tmp_path / "checkpoint.pt") == before and life.is_alive()
+                   and time.monotonic() < began + PATIENCE):
                 time.sleep(0.001)
         time.sleep(chance.uniform(0, 0.2))
         life.kill()
-        life.join()
+        life.join(PATIENCE)
+        assert life.exitcode is not None
         checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
         if checkpoint is None:
             break                                         # it had finished before the blow

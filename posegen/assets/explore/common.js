@@ -14,11 +14,31 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Set a node's text; the same text again costs nothing. */
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
 /** Show a PNG (a DataView from Python) in an <img>, which keeps the old picture until the new one is decoded. */
 function showPicture(image, bytes) {
   const before = image.src;
   image.src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
   if (before.startsWith("blob:")) URL.revokeObjectURL(before);
+}
+
+/**
+ * Hear the keys that are pressed in `root` before the notebook does, which would take Delete, Z and the arrows for its
+ * own. Notebook 7 listens at the document, before any element is asked: only the window is earlier. Returns a function
+ * that ends it.
+ */
+function hearKeys(root, heard) {
+  const listen = (event) => {
+    if (!event.composedPath().includes(root)) return;
+    event.stopPropagation();
+    heard(event);
+  };
+  window.addEventListener("keydown", listen, true);
+  return () => window.removeEventListener("keydown", listen, true);
 }
 
 /** Which side and part of the body a joint belongs to, as class names: "right arm". The colours hang on it. */

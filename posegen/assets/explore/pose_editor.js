@@ -254,7 +254,7 @@ function figure(kind, caption, ...content) {
   return make("figure", { class: kind }, make("figcaption", {}, ...caption), ...content);
 }
 
-/** The stage: joints over a picture. Returns its node and a function that draws the session's pose. */
+/** The stage: joints over a picture. Returns its node, a function that draws the session's pose, and one for keys. */
 function makeStage(session, picture) {
   const { names, limbs, size } = session;
   const svg = make("svg", { viewBox: `0 0 ${UNITS} ${UNITS}`, role: "group", "aria-label": "Skeleton, 18 joints" });
@@ -269,12 +269,13 @@ function makeStage(session, picture) {
         role: "slider", // the nearest role that there is: arrow keys change it, and its value is read out
         "aria-roledescription": "joint",
         "aria-label": spoken(name),
+        "aria-valuemin": 0,
+        "aria-valuemax": size - 1,
         "data-joint": name,
         onfocus: () => {
           session.selected = joint;
           session.draw();
         },
-        onkeydown: (event) => jointKey(event, joint),
       },
       make("circle", { class: "touch", r: 60 }),
       make("circle", { class: "ring", r: 27 }),
@@ -283,11 +284,12 @@ function makeStage(session, picture) {
   );
   svg.append(...drawnLimbs.map((limb) => limb.node), ...joints, label);
 
-  function jointKey(event, joint) {
+  function key(event) {
+    const joint = joints.indexOf(event.composedPath().find((node) => joints.includes(node)));
+    if (joint < 0) return;
     const step = event.shiftKey ? size / 16 : size / 64;
     const ways = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
     const way = ways[event.key];
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (way) {
       const [x, y] = session.place(joint);
       session.begin();
@@ -351,34 +353,47 @@ function makeStage(session, picture) {
     });
   }
 
+  const drawn = []; // of each joint what is on the page, for in a drag one moves and the others stay
+
+  function drawJoint(node, joint) {
+    const [x, y] = session.place(joint);
+    const state = session.state(joint);
+    const selected = joint === session.selected;
+    const now = [x, y, state, selected].join();
+    if (drawn[joint] === now) return;
+    drawn[joint] = now;
+    const [px, py] = [x, y].map((value) => ((value + 0.5) / size) * UNITS);
+    node.setAttribute("transform", `translate(${px} ${py})`);
+    node.dataset.state = state;
+    node.classList.toggle("selected", selected);
+    node.setAttribute("aria-valuenow", Math.round(x));
+    node.setAttribute("aria-valuetext", `x ${Math.round(x)}, y ${Math.round(y)}, ${state}`);
+    if (selected) drawLabel(joint, px, py);
+  }
+
+  /** The joint's name beside the body, where there is room. */
+  function drawLabel(joint, px, py) {
+    const neck = session.place(names.indexOf("neck"))[0];
+    const left = px > UNITS * 0.7 || (px > UNITS * 0.3 && session.place(joint)[0] < neck);
+    write(label, spoken(names[joint]));
+    label.setAttribute("x", px + (left ? -42 : 42));
+    label.setAttribute("y", py + 11);
+    label.setAttribute("text-anchor", left ? "end" : "start");
+  }
+
   function draw() {
     limbs.forEach(([from, to], number) => {
       const absent = [from, to].some((joint) => session.state(joint) === "missing");
-      drawnLimbs[number].node.classList.toggle("absent", absent);
-      if (!absent) placeLimb(drawnLimbs[number], session.place(from), session.place(to), size);
+      const limb = drawnLimbs[number];
+      const now = absent ? "" : [session.place(from), session.place(to)].join();
+      if (limb.drawn === now) return;
+      limb.drawn = now;
+      limb.node.classList.toggle("absent", absent);
+      if (!absent) placeLimb(limb, session.place(from), session.place(to), size);
     });
-    joints.forEach((node, joint) => {
-      const [x, y] = session.place(joint);
-      const state = session.state(joint);
-      const [px, py] = [x, y].map((value) => ((value + 0.5) / size) * UNITS);
-      node.setAttribute("transform", `translate(${px} ${py})`);
-      node.dataset.state = state;
-      node.classList.toggle("selected", joint === session.selected);
-      node.setAttribute("aria-valuenow", Math.round(x));
-      node.setAttribute("aria-valuemin", 0);
-      node.setAttribute("aria-valuemax", size - 1);
-      node.setAttribute("aria-valuetext", `x ${Math.round(x)}, y ${Math.round(y)}, ${state}`);
-      if (joint === session.selected) {
-        // beside the body, where there is room
-        const left = px > UNITS * 0.7 || (px > UNITS * 0.3 && x < session.place(names.indexOf("neck"))[0]);
-        label.textContent = spoken(names[joint]);
-        label.setAttribute("x", px + (left ? -42 : 42));
-        label.setAttribute("y", py + 11);
-        label.setAttribute("text-anchor", left ? "end" : "start");
-      }
-    });
+    joints.forEach(drawJoint);
   }
-  return { node: make("div", { class: "stage-box" }, picture, svg), draw };
+  return { node: make("div", { class: "stage-box" }, picture, svg), draw, key };
 }
 
 function render({ model, el, session }) {
@@ -450,7 +465,7 @@ function render({ model, el, session }) {
 
   const root = make(
     "div",
-    { class: "posegen pose-editor", "data-lm-suppress-shortcuts": "true", role: "group", "aria-label": "Pose editor" },
+    { class: "posegen pose-editor", role: "group", "aria-label": "Pose editor" },
     make(
       "div",
       { class: "board" },
@@ -478,10 +493,10 @@ function render({ model, el, session }) {
     message,
   );
 
-  root.addEventListener("keydown", (event) => {
-    event.stopPropagation(); // or the notebook would take Delete, Z and the arrows for its own
-    if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
+  const deaf = hearKeys(root, (event) => {
     const key = event.key.toLowerCase();
+    if (event.altKey) return;
+    if (!(event.ctrlKey || event.metaKey)) return stage.key(event);
     if (key === "z" && !event.shiftKey) session.undo();
     else if (key === "y" || key === "z") session.redo();
     else return;
@@ -499,7 +514,7 @@ function render({ model, el, session }) {
     const milliseconds = model.get("milliseconds");
     showPicture(pictures.coarse, model.get("coarse"));
     showPicture(pictures.refined, result());
-    speed.textContent = milliseconds ? `${Math.round(milliseconds)} ms` : "";
+    write(speed, milliseconds ? `${Math.round(milliseconds)} ms` : "");
     if (behind.value === "result") drawBackground();
   }
   function drawPeople() {
@@ -541,7 +556,7 @@ function render({ model, el, session }) {
     undo.disabled = !session.past.length;
     redo.disabled = !session.future.length;
     rigid.checked = session.rigid;
-    jointName.textContent = spoken(session.names[session.selected]);
+    write(jointName, spoken(session.names[session.selected]));
     const state = session.state(session.selected);
     for (const button of states) button.setAttribute("aria-pressed", String(button.textContent === state));
   }
@@ -570,7 +585,10 @@ function render({ model, el, session }) {
   drawSession();
   drawMessage();
   el.append(root);
-  return () => session.views.delete(drawSession);
+  return () => {
+    deaf();
+    session.views.delete(drawSession);
+  };
 }
 
 export default () => {

@@ -69,7 +69,6 @@ function render({ model, el }) {
     "div",
     {
       class: "posegen results-browser",
-      "data-lm-suppress-shortcuts": "true",
       role: "group",
       "aria-label": "Results browser",
     },
@@ -98,8 +97,7 @@ function render({ model, el }) {
     make("p", { class: "soft" }, model.get("label")),
   );
 
-  root.addEventListener("keydown", (event) => {
-    event.stopPropagation(); // the notebook would walk through its cells
+  const deaf = hearKeys(root, (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
     const actions = { ArrowUp: () => flip(-1), ArrowDown: () => flip(1) };
     if (event.target !== slider) Object.assign(actions, { ArrowLeft: () => page(-1), ArrowRight: () => page(1) });
@@ -142,6 +140,7 @@ function render({ model, el }) {
   drawExample();
   drawOrder();
   el.append(root);
+  return deaf;
 }
 
 export default { render };

@@ -1,0 +1,56 @@
+"Programs that a test starts: they end within a time, and nothing of them is left behind."
+import os
+import signal
+import subprocess
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator, Sequence
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def bounded(words: Sequence[Any], seconds: float = 120, **options: Any) -> Iterator[subprocess.Popen]:
+    """A program in a session of its own, with posegen in reach and pipes for what it says.
+
+    All of its processes are killed at the end of the block, or after so many seconds: whoever reads the pipes
+    then goes on.
+    """
+    places = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    options = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                   env={**os.environ, "PYTHONPATH": places, **options.pop("env", {})}) | options
+    with subprocess.Popen([str(word) for word in words], **options) as program:
+        end = threading.Timer(seconds, kill_all, [program.pid])
+        end.start()
+        try:
+            yield program
+        finally:
+            end.cancel()
+            kill_all(program.pid)
+
+
+def run_bounded(words: Sequence[Any], seconds: float = 120, **options: Any) -> subprocess.CompletedProcess:
+    "`subprocess.run` with text output, whose time limit holds for the program's own children too."
+    with bounded(words, seconds, **options) as program:
+        out, error = program.communicate()
+    return subprocess.CompletedProcess(words, program.returncode, out, error)
+
+
+def kill_all(session: int) -> None:
+    "Kill a program that leads a session, its descendants (who may lead others), and orphans in its session."
+    try:
+        family = psutil.Process(session).children(recursive=True)
+    except psutil.NoSuchProcess:
+        family = []
+    for process in family:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            pass
+    try:
+        os.killpg(session, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
