@@ -207,11 +207,14 @@ class _Step:
 
 
 def _have_stepped(optimizer: torch.optim.Optimizer, engine: Engine) -> None:
-    "Gradients and states as an earlier step leaves them."
-    for group in optimizer.param_groups:
-        for weight in group["params"]:
-            weight.grad = torch.zeros_like(weight)
+    "Gradients and states as an earlier step leaves them; only the first weight takes that step."
+    first, *others = (weight for group in optimizer.param_groups for weight in group["params"])
+    first.grad = torch.zeros_like(first)
     engine.update(optimizer)
+    for weight in others:
+        weight.grad = torch.zeros_like(weight)
+        for name, value in optimizer.state[first].items():
+            optimizer.state[weight][name] = torch.zeros_like(weight if value.shape == first.shape else value)
 
 
 def _stage1(config: Config, stage1: nn.Module, engine: Engine) -> _Step:
