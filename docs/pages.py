@@ -143,7 +143,8 @@ class ChapterNames:
             module = module_of(notebook).replace("_", " ")
             for name in (short, short.removeprefix("The ").capitalize(), module.capitalize(), stem):
                 self.pages.setdefault(name, page)
-            self.entries[page] = f"{stem.split('_')[0]} {short[:1].upper()}{short[1:]} <{page}>"
+            number = f"{stem.split('_')[0]} " if stem[0].isdigit() else ""
+            self.entries[page] = f"{number}{short[:1].upper()}{short[1:]} <{page}>"
 
     def link(self, text: str, folder: str) -> str:
         "Markdown in which chapters that are named in backticks or italics are links, seen from `folder`."

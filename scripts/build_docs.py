@@ -36,7 +36,8 @@ def build(root: Path, work: Path, workers: int, runs: Path) -> Path:
     Experiments are shown from `runs` where the present notebooks ran there, otherwise with the preset `test`.
     Raises `UserError` if a notebook fails, Sphinx warns, or the check finds something.
     """
-    paths = [*sorted((root / "nbs").glob("*.ipynb")), *sorted((root / "nbs" / "experiments").glob("*.ipynb"))]
+    chapters = sorted((root / "nbs").glob("*.ipynb"), key=lambda path: (path.stem != "index", path))
+    paths = [*chapters, *sorted((root / "nbs" / "experiments").glob("*.ipynb"))]
     notebooks = {path: nbformat.read(path, 4) for path in paths}
     steps = {path: notebook for path, notebook in notebooks.items()
              if path.parent.name == "experiments" and path.name != INTERACTIVE}

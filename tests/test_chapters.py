@@ -41,7 +41,7 @@ def test_one_reads_from_the_first_chapter_to_the_last():
 def test_links_lead_to_files(folder, notebooks):
     for name, notebook in notebooks.items():
         for target in re.findall(r"\]\(([^)#\s]+)\)", "\n".join(prose(notebook))):
-            assert re.match("https?:", target) or (folder / target).exists(), f"{name}: {target}"
+            assert re.match("https?:", target) or (folder / target).is_file(), f"{name}: {target}"
 
 
 def test_the_first_notebook_names_every_other():
