@@ -30,7 +30,7 @@ test: setup
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lab: setup
-	jupyter lab nbs/index.ipynb $(ARGS)
+	jupyter lab --LabApp.default_url=/lab/tree/nbs/index.ipynb $(ARGS)
 
 docs: setup
 	@python -m pip --disable-pip-version-check --no-input --quiet install -r docs/requirements.txt -c constraints.txt
