@@ -406,3 +406,15 @@ def test_control_c_reaches_the_notebook(tmp_path, presses):
     assert process.returncode != 0 and "KeyboardInterrupt" in error
     assert checkpoint.read_text() == "step 7"
     assert not (tmp_path / "runs/train/stamp.json").exists()
+
+
+@pytest.mark.parametrize("name", ["20_stage1", "30_stage2", "40_evaluate", "50_report", "55_worlds", "56_trial",
+                                  "60_claims"])
+def test_an_experiment_without_its_data_says_what_to_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    with pytest.raises(UserError, match="10_prepare|40_evaluate|posegen reproduce"):
+        for cell in nbformat.read(runs.experiments_folder() / f"{name}.ipynb", as_version=4).cells:
+            if cell.cell_type == "code":
+                exec(cell.source, names)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
