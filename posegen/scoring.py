@@ -26,7 +26,7 @@ from .metrics import (PROTOCOLS, Interval, bootstrap_interval, frechet_distance,
 from .names import name_key, parse_name
 from .pose import pose_mask
 from .processes import in_processes
-from .tables import Cell, Table, write_table
+from .tables import Cell, Table, write_table, written
 
 # %% ../nbs/11c_scoring.ipynb #41455333
 def _images_of(folder: str | Path) -> dict[str, Path]:
@@ -272,7 +272,7 @@ def _write_images(scores: FolderScores, path: Path) -> None:
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(zip(*columns.values()))
+        writer.writerows([written(value) for value in row] for row in zip(*columns.values()))
 
 # %% ../nbs/11c_scoring.ipynb #a859c025
 def _chosen_protocols(protocols: str | list[str]) -> list[str]:
