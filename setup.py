@@ -1,4 +1,5 @@
 "Everything about the package stands in settings.ini, which nbdev reads too; this hands it to setuptools."
+
 import shutil
 from configparser import ConfigParser
 from pathlib import Path
@@ -14,8 +15,9 @@ readme = Path("README.md")
 
 class BuildWithExperiments(build_py):
     "The wheel carries the experiment notebooks as posegen/experiments; a checkout keeps them where they are."
+
     def run(self):
-        if not self.editable_mode:      # what an earlier build left behind may be out of date
+        if not self.editable_mode:  # what an earlier build left behind may be out of date
             shutil.rmtree(Path(self.build_lib, "posegen"), ignore_errors=True)
         super().run()
         if not self.editable_mode:
@@ -33,7 +35,7 @@ setup(
     long_description_content_type="text/markdown",
     author=settings["author"],
     keywords=settings["keywords"],
-    license_expression="Apache-2.0 AND CC0-1.0",      # the code and most data; the body of the embedded people (see NOTICE)
+    license_expression="Apache-2.0 AND CC0-1.0",  # the code and most data; the body of the embedded people (see NOTICE)
     license_files=["LICENSE", "NOTICE", "posegen/assets/*_LICENSE.txt"],
     classifiers=[
         "Development Status :: 4 - Beta",
@@ -50,7 +52,10 @@ setup(
     package_data={"posegen": ["py.typed", "assets/**/*"]},
     cmdclass={"build_py": BuildWithExperiments},
     install_requires=settings["requirements"].split(),
-    extras_require={name: settings[f"{name}_requirements"].split() for name in ("dev", "docs", "estimator", "notebook", "tensorboard")},
+    extras_require={
+        name: settings[f"{name}_requirements"].split()
+        for name in ("dev", "docs", "estimator", "notebook", "tensorboard")
+    },
     entry_points={"console_scripts": settings["console_scripts"].split()},
     zip_safe=False,
 )

@@ -9,13 +9,14 @@ as `posegen.dense` writes them. Of these only what a training step needs is read
 and mask.
 On a GPU also: batches on the device a second, and how long each waited for the loader.
 """
+
 import argparse
 import itertools
 import resource
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable, Iterator
 
 import h5py
 import numpy as np
@@ -39,9 +40,14 @@ def examples(copies: int) -> Iterator[Example]:
     "Rendered people, each image also moved to the side: more images than HDF5 keeps at hand."
     for person in render_people(PEOPLE, VIEWS, SIZE, seed=0):
         for view, copy in itertools.product(range(VIEWS), range(copies)):
-            yield Example(np.roll(person.images[view], 9 * copy, axis=1), person.keypoints[view],
-                          f"{person.index}/{view}/{copy}", "test" if person.index == PEOPLE - 1 else "train",
-                          person.index, person.index)
+            yield Example(
+                np.roll(person.images[view], 9 * copy, axis=1),
+                person.keypoints[view],
+                f"{person.index}/{view}/{copy}",
+                "test" if person.index == PEOPLE - 1 else "train",
+                person.index,
+                person.index,
+            )
 
 
 def wide_copy(source: Path, target: Path) -> None:
@@ -55,6 +61,7 @@ def wide_copy(source: Path, target: Path) -> None:
 
 class DensePairs(Dataset):
     "Pairs of a dense file, ready for the networks; each process opens the file for itself."
+
     def __init__(self, path: Path):
         self.path, self.file = path, None
 
@@ -64,13 +71,16 @@ class DensePairs(Dataset):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
         self.file = self.file or h5py.File(self.path)
         group = self.file[f"Data_{index}"]
-        condition, target, pose, mask = (torch.from_numpy(group[name][:]).permute(2, 0, 1) for name in (
-            "image_raw_0", "image_raw_1", "pose_r8_1", "pose_mask_r8_1"))
+        condition, target, pose, mask = (
+            torch.from_numpy(group[name][:]).permute(2, 0, 1)
+            for name in ("image_raw_0", "image_raw_1", "pose_r8_1", "pose_mask_r8_1")
+        )
         return normalise(condition), normalise(target), pose.float() * 2 - 1, mask.float()
 
 
 class Forever:
     "Random pair numbers without end."
+
     def __iter__(self) -> Iterator[int]:
         return iter(np.random.default_rng(0).integers(0, DENSE_PAIRS, 10**6).tolist())
 
@@ -86,7 +96,7 @@ def our_batches(store: Store, workers: int) -> TrainingBatches:
 def open_in(memory: bool) -> Store:
     data.IN_MEMORY_SHARE = 0.25 if memory else 0
     store = open_store(CACHE)
-    assert store.in_memory == memory                    # asked once
+    assert store.in_memory == memory  # asked once
     return store
 
 
@@ -99,13 +109,13 @@ def cpu_seconds() -> float:
 def seconds_per_example(start: Callable[[], Iterator], batches: int) -> tuple[float, float]:
     "Wall seconds once it runs, and CPU seconds with what was read ahead."
     cpu, loader = cpu_seconds(), start()
-    for _ in range(1 + 2 * WORKERS):                    # what is read ahead at first does not count
+    for _ in range(1 + 2 * WORKERS):  # what is read ahead at first does not count
         next(loader)
     began = time.perf_counter()
     for _ in range(batches):
         next(loader)
     wall = time.perf_counter() - began
-    del loader                                          # ends its processes, so that their CPU time is known
+    del loader  # ends its processes, so that their CPU time is known
     return wall / batches / BATCH, (cpu_seconds() - cpu) / (batches + 1 + 2 * WORKERS) / BATCH
 
 
@@ -136,8 +146,10 @@ def contest(wide: Path, narrow: Path, rounds: int, batches: int) -> None:
                 table[name].append(value)
     print(f"\n{'':35} | examples/s         | CPU ms an example")
     for name in contenders:
-        print(f"{name:35} | {spread([1 / value for value in wall[name]]):18} | "
-              f"{spread([1000 * value for value in cpu[name]])}")
+        print(
+            f"{name:35} | {spread([1 / value for value in wall[name]]):18} | "
+            f"{spread([1000 * value for value in cpu[name]])}"
+        )
     print(f"\n{'times faster than':35} | {' | '.join(f'{name:26}' for name in ours)}")
     for other in theirs:
         ratios = [spread(list(np.array(wall[other]) / wall[name])) for name in ours]
@@ -149,8 +161,10 @@ def parts(store: Store, repeats: int = 20) -> None:
     dataset = PairDataset(store)
     rows = np.random.default_rng(0).integers(0, len(dataset), (repeats, BATCH))
     raw = dataset.batch(rows[0])
-    jobs = {"reading": lambda row: dataset.batch(row), "normalising and drawing maps and mask":
-            lambda row: make_batch(raw, SIZE, CPU)}
+    jobs = {
+        "reading": lambda row: dataset.batch(row),
+        "normalising and drawing maps and mask": lambda row: make_batch(raw, SIZE, CPU),
+    }
     for name, job in jobs.items():
         began = time.process_time()
         for row in rows:
@@ -172,9 +186,11 @@ def on_gpu(store: Store, batches: int = 200) -> None:
                 next(loader)
             torch.cuda.synchronize()
             seconds = (time.perf_counter() - began) / batches
-            print(f"batch {size}, {workers} workers: {1 / seconds:.0f} batches/s on the device, "
-                  f"{1000 * seconds:.2f} ms each, of which {1000 * (loader.waited - waited) / batches:.2f} ms "
-                  "waiting for the loader")
+            print(
+                f"batch {size}, {workers} workers: {1 / seconds:.0f} batches/s on the device, "
+                f"{1000 * seconds:.2f} ms each, of which {1000 * (loader.waited - waited) / batches:.2f} ms "
+                "waiting for the loader"
+            )
             loader.close()
 
 
@@ -192,10 +208,12 @@ def main() -> None:
         write_dense(store, name, limit=DENSE_PAIRS)
         wide_copy(narrow, wide)
         image = CACHE.stat().st_size / len(store)
-        pairs = (VIEWS - 1) * 2                                 # training pairs an image, mirrored ones too
-        print(f"bytes a pair: store {image / pairs + 12:,.0f} ({image:,.0f} an image, {pairs} pairs an image), "
-              f"dense of 8-byte numbers {wide.stat().st_size / DENSE_PAIRS:,.0f}, "
-              f"of bytes {narrow.stat().st_size / DENSE_PAIRS:,.0f}")
+        pairs = (VIEWS - 1) * 2  # training pairs an image, mirrored ones too
+        print(
+            f"bytes a pair: store {image / pairs + 12:,.0f} ({image:,.0f} an image, {pairs} pairs an image), "
+            f"dense of 8-byte numbers {wide.stat().st_size / DENSE_PAIRS:,.0f}, "
+            f"of bytes {narrow.stat().st_size / DENSE_PAIRS:,.0f}"
+        )
         parts(store)
         contest(wide, narrow, words.rounds, words.batches)
     if torch.cuda.is_available():

@@ -6,26 +6,27 @@
 Each stage runs two steps on random images in a process of its own on the CPU (Linux), with the code that
 trains. Measured is the most memory that the process held, less what it held before the networks were built; a
 step of the `test` preset comes first, so that the libraries are loaded by then."""
+
 import argparse
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable, Iterator
 
 import torch
 
 from posegen.adversaries import ADVERSARIES, Batch, Players
 from posegen.core import Config, preset
 from posegen.engine import Engine
+from posegen.loading import make_batch
 from posegen.losses import pose_mask_loss
 from posegen.memory import training_memory
 from posegen.networks import Discriminator, Stage1Generator, Stage2Generator
-from posegen.training import make_batch
 
 STAGES = ("stage1", *ADVERSARIES)
-STEPS = 2                              # from the second on, the optimisers have their states
+STEPS = 2  # from the second on, the optimisers have their states
 
 
 def random_batches(config: Config) -> Iterator[Batch]:
@@ -52,13 +53,19 @@ def trainer(config: Config, stage: str) -> Callable[[Iterator[Batch]], object]:
                 loss = pose_mask_loss(generated, part.target, part.mask, config.mask_weight)
                 engine.scale(loss / config.accumulation).backward()
             engine.update(optimizer)
+
         return step
     game = ADVERSARIES[stage](config)
     stage2 = engine.prepare(Stage2Generator(config))
     discriminator = engine.prepare(Discriminator(config, game.in_channels))
-    players = Players(stage1.eval().requires_grad_(False), stage2, discriminator,
-                      game.optimizer(stage2, config.generator_learning_rate),
-                      game.optimizer(discriminator, config.discriminator_learning_rate), engine)
+    players = Players(
+        stage1.eval().requires_grad_(False),
+        stage2,
+        discriminator,
+        game.optimizer(stage2, config.generator_learning_rate),
+        game.optimizer(discriminator, config.discriminator_learning_rate),
+        engine,
+    )
     return lambda batches: game.play(players, batches)
 
 
@@ -75,13 +82,16 @@ def measure(config: Config, stage: str) -> dict[str, float]:
     small = preset("test", precision=config.precision)
     trainer(small, stage)(random_batches(small))
     before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")          # forget the peak so far
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     step, batches = trainer(config, stage), random_batches(config)
     for _ in range(STEPS):
         began, cpu = time.perf_counter(), time.process_time()
         step(batches)
-    return {"bytes": resident("VmHWM") - before, "seconds": time.perf_counter() - began,
-            "cpu_seconds": time.process_time() - cpu}
+    return {
+        "bytes": resident("VmHWM") - before,
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - cpu,
+    }
 
 
 def value(text: str) -> int | float | str:
@@ -96,23 +106,33 @@ def main() -> None:
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields to change")
     parser.add_argument("--stages", nargs="*", default=STAGES, choices=STAGES)
-    parser.add_argument("--measure", choices=STAGES, help=argparse.SUPPRESS)       # in the process of its own
+    parser.add_argument("--measure", choices=STAGES, help=argparse.SUPPRESS)  # in the process of its own
     arguments = parser.parse_args()
     changes = {name: value(text) for name, _, text in (one.partition("=") for one in arguments.set)}
     config = preset(arguments.preset, **changes)
     if arguments.measure:
         print(json.dumps(measure(config, arguments.measure)))
         return
-    print(f"{arguments.preset} {changes or ''}: {config.size} px, width {config.width}, batch "
-          f"{config.batch_size} in {config.accumulation} part(s)", flush=True)
+    print(
+        f"{arguments.preset} {changes or ''}: {config.size} px, width {config.width}, batch "
+        f"{config.batch_size} in {config.accumulation} part(s)",
+        flush=True,
+    )
     for stage in arguments.stages:
         estimate = training_memory(config, stage)
-        child = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--measure", stage],
-                               stdout=subprocess.PIPE, text=True, check=True)
+        child = subprocess.run(
+            [sys.executable, __file__, *sys.argv[1:], "--measure", stage],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
         found = json.loads(child.stdout.splitlines()[-1])
-        print(f"  {stage:13} measured {found['bytes'] / 2**20:8.1f} MiB  estimate / measured "
-              f"{estimate.total / found['bytes']:.2f}  ({estimate})  step {found['seconds']:.1f} s "
-              f"({found['cpu_seconds']:.1f} CPU s)", flush=True)
+        print(
+            f"  {stage:13} measured {found['bytes'] / 2**20:8.1f} MiB  estimate / measured "
+            f"{estimate.total / found['bytes']:.2f}  ({estimate})  step {found['seconds']:.1f} s "
+            f"({found['cpu_seconds']:.1f} CPU s)",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

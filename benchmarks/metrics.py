@@ -5,6 +5,7 @@
 Draws image pairs of 256 pixels, then: (1) SSIM and mean gradient of pairs in memory, one process each; (2)
 two folders of `--pairs` PNG files scored by all cores (SSIM, gradient of both images, PSNR, L1, hashes),
 against a loop in one process that reads the same files and computes SSIM and the gradient of one image."""
+
 import argparse
 import os
 import resource
@@ -83,9 +84,11 @@ def report(name: str, ours: list[tuple[float, float]], plain: list[tuple[float, 
     for place, kind in enumerate(("wall", "CPU")):
         mine, theirs = np.array(ours)[:, place], np.array(plain)[:, place]
         ratios = theirs / mine
-        print(f"  {kind:4} time: ours {1e3 * np.median(mine):6.2f} ms a pair, plain loop "
-              f"{1e3 * np.median(theirs):6.2f} ms; ratio {np.median(ratios):.2f} "
-              f"(rounds {', '.join(f'{ratio:.2f}' for ratio in ratios)})")
+        print(
+            f"  {kind:4} time: ours {1e3 * np.median(mine):6.2f} ms a pair, plain loop "
+            f"{1e3 * np.median(theirs):6.2f} ms; ratio {np.median(ratios):.2f} "
+            f"(rounds {', '.join(f'{ratio:.2f}' for ratio in ratios)})"
+        )
 
 
 def main() -> None:
@@ -110,13 +113,16 @@ def main() -> None:
         folders = write_folders(pairs, arguments.pairs, Path(root))
         for _ in range(rounds):
             plain.append(per_pair(lambda: plain_loop(*folders, arguments.plain), arguments.plain))
-            ours.append(per_pair(lambda: score_folders(*folders, "skimage", workers=os.cpu_count()),
-                                         arguments.pairs))
+            ours.append(
+                per_pair(lambda: score_folders(*folders, "skimage", workers=os.cpu_count()), arguments.pairs)
+            )
     report(f"{arguments.pairs} pairs of files, {os.cpu_count()} processes", ours, plain)
     whose = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
     peak, child = (resource.getrusage(who).ru_maxrss for who in whose)
-    print(f"peak memory: {peak / 1024:.0f} MiB in the main process ({before / 1024:.0f} MiB before scoring), "
-          f"at most {child / 1024:.0f} MiB in each of {os.cpu_count()} others")
+    print(
+        f"peak memory: {peak / 1024:.0f} MiB in the main process ({before / 1024:.0f} MiB before scoring), "
+        f"at most {child / 1024:.0f} MiB in each of {os.cpu_count()} others"
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ One process and several take turns. Wall time counts from when each process has 
 includes the start of the processes. Also the share of the CPU time that is ray casting (the rest: figures, clothes,
 colours).
 """
+
 import argparse
 import os
 import resource
@@ -36,6 +37,7 @@ def render(people: int, size: int, workers: int) -> tuple[float, float]:
 
 class Stopwatch:
     "CPU seconds spent in some functions of a module."
+
     def __init__(self, module, names: tuple[str, ...]):
         self.seconds, self.rays = 0.0, 0
         for name in names:
@@ -48,6 +50,7 @@ class Stopwatch:
             self.seconds += time.process_time() - began
             self.rays += len(directions)
             return result
+
         return call
 
 
@@ -61,7 +64,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     words = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
-    render(2, 64, 1)                                                     # the body is read once
+    render(2, 64, 1)  # the body is read once
     print("pixels | processes | images/s | images a CPU-second | times one process (wall)")
     for size in (64, 256):
         one, several = [], []
@@ -77,9 +80,11 @@ def main() -> None:
         watch.seconds, watch.rays, began = 0.0, 0, time.process_time()
         render(words.people, size, 1)
         share = watch.seconds / (time.process_time() - began)
-        print(f"{size} pixels: {100 * share:.0f}% of the time is ray casting, "
-              f"{watch.rays / watch.seconds / 1e6:.2f} million rays a second, "
-              f"{watch.rays / words.people / VIEWS:,.0f} rays an image")
+        print(
+            f"{size} pixels: {100 * share:.0f}% of the time is ray casting, "
+            f"{watch.rays / watch.seconds / 1e6:.2f} million rays a second, "
+            f"{watch.rays / words.people / VIEWS:,.0f} rays an image"
+        )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ what each other measure then does by itself (most of them depend on the layout).
 thread, and ratios of CPU time are given too, which other work on the machine disturbs less. On a GPU the plain step
 multiplies in TensorFloat-32, torch's default for convolutions, unless `--exact-float32` is given.
 """
+
 import argparse
 import contextlib
 import itertools
@@ -21,10 +22,10 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Callable, Iterator
 
 import h5py
 import numpy as np
@@ -39,7 +40,13 @@ from posegen.core import Config, UserError, as_dict, best_device, preset, seed_e
 from posegen.data import Example, open_store, write_store
 from posegen.dense import write_dense
 from posegen.engine import keep_freed_memory
-from posegen.losses import critic_generator_loss, critic_loss, discriminator_loss, generator_loss, pose_mask_loss
+from posegen.losses import (
+    critic_generator_loss,
+    critic_loss,
+    discriminator_loss,
+    generator_loss,
+    pose_mask_loss,
+)
 from posegen.networks import Discriminator
 from posegen.people import render_people
 
@@ -62,6 +69,7 @@ Step = Callable[[Iterator[Batch]], object]
 
 # ---- the plain networks, as the report tells them
 
+
 def plain_convolution(inputs: int, outputs: int, norm: str) -> nn.Sequential:
     layers = [nn.Conv2d(inputs, outputs, 3, padding=1, bias=norm == "none")]
     if norm == "group":
@@ -72,8 +80,9 @@ def plain_convolution(inputs: int, outputs: int, norm: str) -> nn.Sequential:
 class PlainBlock(nn.Module):
     def __init__(self, inputs: int, middle: int, outputs: int, norm: str):
         super().__init__()
-        self.convolutions = nn.Sequential(plain_convolution(inputs, middle, norm),
-                                          plain_convolution(middle, outputs, norm))
+        self.convolutions = nn.Sequential(
+            plain_convolution(inputs, middle, norm), plain_convolution(middle, outputs, norm)
+        )
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,6 +91,7 @@ class PlainBlock(nn.Module):
 
 class PlainGenerator(nn.Module):
     "G1 (21 input channels, fully connected layer in the middle) or G2 (6, none)."
+
     def __init__(self, config: Config, inputs: int):
         super().__init__()
         widths = [config.width * i for i in range(1, config.blocks + 1)]
@@ -90,11 +100,15 @@ class PlainGenerator(nn.Module):
         units = int(np.prod(self.bottom))
         self.code = None
         if inputs == 21:
-            self.code = nn.Sequential(nn.Linear(units, config.bottleneck), nn.Linear(config.bottleneck, units))
+            self.code = nn.Sequential(
+                nn.Linear(units, config.bottleneck), nn.Linear(config.bottleneck, units)
+            )
         outgoing = [widths[0], *widths[:-1]]
         incoming = [*outgoing[1:], widths[-1]]
-        self.up = nn.ModuleList(PlainBlock(a + skip, skip, b, config.norm)
-                                for a, skip, b in reversed(list(zip(incoming, widths, outgoing))))
+        self.up = nn.ModuleList(
+            PlainBlock(a + skip, skip, b, config.norm)
+            for a, skip, b in reversed(list(zip(incoming, widths, outgoing)))
+        )
         self.image = nn.Conv2d(widths[0], 3, 3, padding=1)
         self.halving, self.doubling = nn.MaxPool2d(2), nn.Upsample(scale_factor=2)
 
@@ -134,9 +148,11 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
 
 # ---- the plain steps
 
+
 @dataclass
 class PlainSteps:
     "The plain step of a row; `on` are the measures that are switched on."
+
     row: str
     config: Config
     device: torch.device
@@ -218,7 +234,9 @@ class PlainSteps:
             shown = [torch.cat([batch.condition, image], 1), torch.cat([batch.condition, batch.target], 1)]
             fake, real = self._run(self.judge, torch.cat(shown)).chunk(2)
             return fake, fake, real
-        condition, fake, real = self._run(self.judge, torch.cat([batch.condition, image, batch.target])).chunk(3)
+        condition, fake, real = self._run(
+            self.judge, torch.cat([batch.condition, image, batch.target])
+        ).chunk(3)
         return fake, torch.cat([condition, fake]), real
 
     def _judge_step(self, batch: Batch, image: Tensor) -> None:
@@ -248,26 +266,44 @@ def dense_batches(path: Path, config: Config, device: torch.device) -> Iterator[
             parts = []
             for index in random.integers(0, len(file), config.batch_size):
                 group = file[f"Data_{index}"]
-                condition, target, pose, mask = (torch.from_numpy(group[name][:]).permute(2, 0, 1).float() for name in (
-                    "image_raw_0", "image_raw_1", "pose_r8_1", "pose_mask_r8_1"))
+                condition, target, pose, mask = (
+                    torch.from_numpy(group[name][:]).permute(2, 0, 1).float()
+                    for name in ("image_raw_0", "image_raw_1", "pose_r8_1", "pose_mask_r8_1")
+                )
                 parts.append(((condition - 127.5) / 127.5, (target - 127.5) / 127.5, pose * 2 - 1, mask))
             yield Batch(*(torch.stack(part).contiguous().to(device) for part in zip(*parts)))
 
 
-def plain(row: str, config: Config, folder: Path, on: frozenset[str]) -> tuple[Step, dict[str, Iterator[Batch]]]:
+def plain(
+    row: str, config: Config, folder: Path, on: frozenset[str]
+) -> tuple[Step, dict[str, Iterator[Batch]]]:
     "The plain step, and its batches from the dense files and from memory."
     device = best_device()
-    wide, narrow = (dense_batches(folder / "dense" / name, config, device) for name in ("wide.h5", "pairs.h5"))
+    wide, narrow = (
+        dense_batches(folder / "dense" / name, config, device) for name in ("wide.h5", "pairs.h5")
+    )
     kept = list(itertools.islice(narrow, config.n_critic + 1))
     if "channels_last" in on:
-        kept = [Batch(*(tensor.contiguous(memory_format=torch.channels_last) for tensor in (
-            batch.condition, batch.target, batch.pose, batch.mask))) for batch in kept]
+        kept = [
+            Batch(
+                *(
+                    tensor.contiguous(memory_format=torch.channels_last)
+                    for tensor in (batch.condition, batch.target, batch.pose, batch.mask)
+                )
+            )
+            for batch in kept
+        ]
     if on & {"kept_memory", "together"} and device.type == "cpu":
         keep_freed_memory()
-    return PlainSteps(row, config, device, on), {"wide": wide, "loader": narrow, "memory": itertools.cycle(kept)}
+    return PlainSteps(row, config, device, on), {
+        "wide": wide,
+        "loader": narrow,
+        "memory": itertools.cycle(kept),
+    }
 
 
 # ---- our steps
+
 
 class Caught(Exception):
     "Carries the step function and the batches of a training run."
@@ -275,6 +311,7 @@ class Caught(Exception):
 
 class Catcher(training.TrainingRun):
     "Hands out the step that would now be repeated."
+
     def resume(self) -> None:
         pass
 
@@ -296,23 +333,36 @@ def ours(row: str, config: Config, folder: Path) -> tuple[Step, dict[str, Iterat
     except Caught as caught:
         step, batches = caught.args
     kept = list(itertools.islice(batches, config.n_critic + 1))
-    return step, {"loader": batches, "memory": (replace(batch, coarse=None) for batch in itertools.cycle(kept))}
+    return step, {
+        "loader": batches,
+        "memory": (replace(batch, coarse=None) for batch in itertools.cycle(kept)),
+    }
 
 
 # ---- contenders in their processes
 
+
 @dataclass
 class Seconds:
     "What one step took on average."
+
     wall: float
     cpu: float
-    waited: float        # for the loader; known of ours only
+    waited: float  # for the loader; known of ours only
 
 
 class Contender:
     "A step in a process of its own, which waits while others are measured."
-    def __init__(self, name: str, row: str, config: Config, folder: Path, options: argparse.Namespace,
-                 on: frozenset[str] = frozenset()):
+
+    def __init__(
+        self,
+        name: str,
+        row: str,
+        config: Config,
+        folder: Path,
+        options: argparse.Namespace,
+        on: frozenset[str] = frozenset(),
+    ):
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         arguments = theirs, name, row, config, folder, options, on
@@ -337,8 +387,15 @@ class Contender:
         self.process.join()
 
 
-def serve(connection: Connection, name: str, row: str, config: Config, folder: Path, options: argparse.Namespace,
-          on: frozenset[str]) -> None:
+def serve(
+    connection: Connection,
+    name: str,
+    row: str,
+    config: Config,
+    folder: Path,
+    options: argparse.Namespace,
+    on: frozenset[str],
+) -> None:
     "Build a step, warm it up and answer questions."
     torch.set_num_threads(options.threads)
     if options.exact_float32 and name == "plain":
@@ -353,7 +410,7 @@ def serve(connection: Connection, name: str, row: str, config: Config, folder: P
     while True:
         try:
             what, number = connection.recv()
-        except EOFError:                    # the asking process is gone
+        except EOFError:  # the asking process is gone
             return
         if what == "end":
             return
@@ -398,7 +455,9 @@ def profile(step: Step, batches: Iterator[Batch], path: Path, row: str) -> float
     return 0.0
 
 
-def in_turns(contenders: dict[str, tuple[Contender, str]], rounds: int, steps: int) -> dict[str, list[Seconds]]:
+def in_turns(
+    contenders: dict[str, tuple[Contender, str]], rounds: int, steps: int
+) -> dict[str, list[Seconds]]:
     "Measure each contender (with its kind of batches) once a round."
     measured: dict[str, list[Seconds]] = {name: [] for name in contenders}
     for _ in range(rounds):
@@ -414,10 +473,15 @@ def ratio(slow: list[Seconds], fast: list[Seconds], clock: str) -> str:
 
 # ---- what is counted
 
+
 def operations(row: str, config: Config, on: frozenset[str]) -> int:
     "Floating-point operations of a step, 2 a multiply-add, counted on the meta device."
     meta = torch.device("meta")
-    step, n, size = PlainSteps(row, config.replace(precision="float32"), meta, on), config.batch_size, config.size
+    step, n, size = (
+        PlainSteps(row, config.replace(precision="float32"), meta, on),
+        config.batch_size,
+        config.size,
+    )
     batch = Batch(*(torch.empty(n, channels, size, size, device=meta) for channels in (3, 3, 18, 1)))
     with FlopCounterMode(display=False) as counter:
         step(itertools.repeat(batch))
@@ -440,6 +504,7 @@ def matrix_rate() -> float:
 
 # ---- the tables
 
+
 def check_equal(config: Config) -> None:
     "Both contenders' generators compute the same."
     seed_everything(0)
@@ -455,15 +520,26 @@ def check_equal(config: Config) -> None:
 
 def prepare(config: Config, folder: Path) -> None:
     "A few rendered people as a store and in the report's layout."
+
     def examples() -> Iterator[Example]:
         for person in render_people(PEOPLE, VIEWS, config.size, seed=0):
             split = "test" if person.index == PEOPLE - 1 else "train"
             for view in range(VIEWS):
-                yield Example(person.images[view], person.keypoints[view], f"{person.index}/{view}", split,
-                              person.index, person.index)
+                yield Example(
+                    person.images[view],
+                    person.keypoints[view],
+                    f"{person.index}/{view}",
+                    split,
+                    person.index,
+                    person.index,
+                )
+
     write_store(folder / "store.h5", examples(), config.size, "rendered people")
     write_dense(open_store(folder / "store.h5"), folder / "dense", limit=DENSE_PAIRS)
-    with h5py.File(folder / "dense" / "pairs.h5") as narrow, h5py.File(folder / "dense" / "wide.h5", "w") as wide:
+    with (
+        h5py.File(folder / "dense" / "pairs.h5") as narrow,
+        h5py.File(folder / "dense" / "wide.h5", "w") as wide,
+    ):
         for pair, group in narrow.items():
             for name, dataset in group.items():
                 values = dataset[:] if name.startswith("image") else dataset[:].astype(np.float64)
@@ -472,29 +548,44 @@ def prepare(config: Config, folder: Path) -> None:
 
 def compare(row: str, config: Config, folder: Path, options: argparse.Namespace, rate: float | None) -> None:
     "Ours against the plain step, with loaders and bare."
-    with (Contender("plain", row, config, folder, options) as slow,
-          Contender("ours", row, config, folder, options) as fast):
-        turns = {"plain wide": (slow, "wide"), "plain loader": (slow, "loader"), "ours loader": (fast, "loader"),
-                 "plain memory": (slow, "memory"), "ours memory": (fast, "memory")}
+    with (
+        Contender("plain", row, config, folder, options) as slow,
+        Contender("ours", row, config, folder, options) as fast,
+    ):
+        turns = {
+            "plain wide": (slow, "wide"),
+            "plain loader": (slow, "loader"),
+            "ours loader": (fast, "loader"),
+            "plain memory": (slow, "memory"),
+            "ours memory": (fast, "memory"),
+        }
         seconds = in_turns(turns, options.rounds, options.steps)
         if options.profile:
             fast.ask("profile", options.profile)
     clocks = ["wall"] if rate else ["cpu", "wall"]
     print(f"{row}: times faster than the plain step", flush=True)
-    for a, b, words in (("plain wide", "ours loader", "dense file of 8-byte numbers"),
-                        ("plain loader", "ours loader", "dense file of bytes"),
-                        ("plain memory", "ours memory", "bare")):
+    for a, b, words in (
+        ("plain wide", "ours loader", "dense file of 8-byte numbers"),
+        ("plain loader", "ours loader", "dense file of bytes"),
+        ("plain memory", "ours memory", "bare"),
+    ):
         ratios = ", ".join(f"{clock} time {ratio(seconds[a], seconds[b], clock)}" for clock in clocks)
-        times = " and ".join(f"{statistics.median(s.wall for s in seconds[name]) * 1e3:.1f}" for name in (a, b))
+        times = " and ".join(
+            f"{statistics.median(s.wall for s in seconds[name]) * 1e3:.1f}" for name in (a, b)
+        )
         print(f"  {words:28}  {ratios};  {times} ms a step")
     done = operations(row, config, frozenset({"low_resolution", "image_gradient"}))
     bare = statistics.median(s.wall for s in seconds["ours memory"])
     loaded = seconds["ours loader"]
     share = f", {done / bare / rate:.1%} of the measured bfloat16 matrix rate" if rate else ""
-    print(f"  operations: {operations(row, config, frozenset()) / 1e9:.1f} GFLOP plain, {done / 1e9:.1f} ours, at "
-          f"{done / bare / 1e12:.3g} TFLOP/s{share}")
+    print(
+        f"  operations: {operations(row, config, frozenset()) / 1e9:.1f} GFLOP plain, {done / 1e9:.1f} ours, at "
+        f"{done / bare / 1e12:.3g} TFLOP/s{share}"
+    )
     waiting = statistics.median(s.waited / s.wall for s in loaded)
-    print(f"  ours waits for its loader {waiting:.2%} of the step; ready after {fast.ready:.0f} s", flush=True)
+    print(
+        f"  ours waits for its loader {waiting:.2%} of the step; ready after {fast.ready:.0f} s", flush=True
+    )
 
 
 def ablation(row: str, config: Config, folder: Path, options: argparse.Namespace) -> None:
@@ -509,34 +600,61 @@ def ablation(row: str, config: Config, folder: Path, options: argparse.Namespace
         print(f"{row}: the plain bare step gets faster by", flush=True)
         try_alone(row, config, folder, options, ["channels_last"], frozenset())
     print(f"{row}: with channels-last, it gets faster by", flush=True)
-    try_alone(row, config, folder, options, [name for name in names if name != "channels_last"],
-              frozenset({"channels_last"}))
+    try_alone(
+        row,
+        config,
+        folder,
+        options,
+        [name for name in names if name != "channels_last"],
+        frozenset({"channels_last"}),
+    )
 
 
-def try_alone(row: str, config: Config, folder: Path, options: argparse.Namespace, names: list[str],
-              before: frozenset[str]) -> None:
+def try_alone(
+    row: str,
+    config: Config,
+    folder: Path,
+    options: argparse.Namespace,
+    names: list[str],
+    before: frozenset[str],
+) -> None:
     "Each of these measures, added to those before."
     with Contender("plain", row, config, folder, options, before) as slow:
         for name in names:
             with Contender("plain", row, config, folder, options, before | {name}) as fast:
-                seconds = in_turns({"slow": (slow, "memory"), "fast": (fast, "memory")}, options.rounds, options.steps)
+                seconds = in_turns(
+                    {"slow": (slow, "memory"), "fast": (fast, "memory")}, options.rounds, options.steps
+                )
             clocks = ("wall",) if torch.cuda.is_available() else ("cpu", "wall")
-            ratios = ", ".join(f"{clock} time {ratio(seconds['slow'], seconds['fast'], clock)}" for clock in clocks)
+            ratios = ", ".join(
+                f"{clock} time {ratio(seconds['slow'], seconds['fast'], clock)}" for clock in clocks
+            )
             print(f"  {MEASURES[name]:55} {ratios}", flush=True)
 
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", default="quick", choices=("quick", "gpu", "paper"), help="preset of the networks")
+    parser.add_argument(
+        "--size", default="quick", choices=("quick", "gpu", "paper"), help="preset of the networks"
+    )
     parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS)
     parser.add_argument("--steps", type=int, default=4, help="steps in a round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1, help="of each process")
-    parser.add_argument("--override", type=as_dict, default={}, help='JSON of other fields, such as {"width": 8}')
+    parser.add_argument(
+        "--override", type=as_dict, default={}, help='JSON of other fields, such as {"width": 8}'
+    )
     usual = [name for name in MEASURES if name != "compiled" or torch.cuda.is_available()]
-    parser.add_argument("--ablation", nargs="*", default=usual, choices=tuple(MEASURES),
-                        help="measures to try alone; none: leave that out (compiled takes a minute each on a CPU)")
-    parser.add_argument("--exact-float32", action="store_true", help="no TensorFloat-32 in the plain step (GPU)")
+    parser.add_argument(
+        "--ablation",
+        nargs="*",
+        default=usual,
+        choices=tuple(MEASURES),
+        help="measures to try alone; none: leave that out (compiled takes a minute each on a CPU)",
+    )
+    parser.add_argument(
+        "--exact-float32", action="store_true", help="no TensorFloat-32 in the plain step (GPU)"
+    )
     parser.add_argument("--profile", type=Path, help="file for a profile of our steps")
     return parser.parse_args()
 
@@ -551,8 +669,11 @@ def main() -> None:
         print(f"{torch.cuda.get_device_name()}: {rate / 1e12:.0f} TFLOP/s in bfloat16 matrix products")
     if options.profile:
         options.profile.unlink(missing_ok=True)
-    print(f"{options.size}: {config.size} px, width {config.width}, batch {config.batch_size}, n_critic "
-          f"{config.n_critic}; {options.rounds} rounds of {options.steps} steps", flush=True)
+    print(
+        f"{options.size}: {config.size} px, width {config.width}, batch {config.batch_size}, n_critic "
+        f"{config.n_critic}; {options.rounds} rounds of {options.steps} steps",
+        flush=True,
+    )
     check_equal(config)
     with tempfile.TemporaryDirectory() as name:
         prepare(config, Path(name))

@@ -1,4 +1,5 @@
 "Does every link and picture of a built site lead somewhere, and does any page name a folder of this machine?"
+
 import os
 import sys
 import tempfile
@@ -38,10 +39,14 @@ def check_site(site: Path, folders: list[str]) -> list[str]:
         for link in dict.fromkeys([*page.links, *page.loaded]):
             if problem := broken(link, path, pages):
                 found.append(f"{name} refers to {link}, {problem}.")
-        found += [f"{name} loads {link}, and the site must work without network."
-                  for link in dict.fromkeys(page.loaded) if urlsplit(link).netloc]
-        found += [f"{name} names a folder of this machine, {folder}."
-                  for folder in folders if folder in texts[path]]
+        found += [
+            f"{name} loads {link}, and the site must work without network."
+            for link in dict.fromkeys(page.loaded)
+            if urlsplit(link).netloc
+        ]
+        found += [
+            f"{name} names a folder of this machine, {folder}." for folder in folders if folder in texts[path]
+        ]
     return found
 
 

@@ -1,4 +1,5 @@
 "Sphinx configuration of the site; `scripts/build_docs.py` makes the pages and runs Sphinx with it."
+
 import os
 import re
 from configparser import ConfigParser
@@ -21,17 +22,17 @@ extensions = ["myst_nb"]
 exclude_patterns = []
 myst_enable_extensions = ["dollarmath", "html_image"]
 myst_dmath_double_inline = True
-myst_dmath_allow_digits = False        # "$5 and $6" are prices
+myst_dmath_allow_digits = False  # "$5 and $6" are prices
 myst_heading_anchors = 4
-nb_execution_mode = "off"              # the notebooks come with their outputs
-nb_render_markdown_format = "gfm"      # tables that a cell shows
+nb_execution_mode = "off"  # the notebooks come with their outputs
+nb_render_markdown_format = "gfm"  # tables that a cell shows
 nb_merge_streams = True
-nb_output_stderr = "remove"            # progress bars
-nb_ipywidgets_js = {}                  # would be loaded from the network
+nb_output_stderr = "remove"  # progress bars
+nb_ipywidgets_js = {}  # would be loaded from the network
 
 html_theme = "furo"
 html_title = project
-html_static_path = ["static", os.environ["POSEGEN_DOCS_FONT"]]     # the second holds math.woff
+html_static_path = ["static", os.environ["POSEGEN_DOCS_FONT"]]  # the second holds math.woff
 html_css_files = ["style.css"]
 html_copy_source = False
 html_show_sphinx = False

@@ -2,6 +2,7 @@
 
 Outputs are kept by code cell, so a change of the prose executes nothing.
 """
+
 import json
 import os
 import re
@@ -40,8 +41,9 @@ def outputs_of(notebook: NotebookNode) -> list[list]:
 
 def title_of(notebook: NotebookNode) -> str:
     "The first heading, or an empty text."
-    found = (re.search(r"^# (.+)$", cell.source, re.M) for cell in notebook.cells
-             if cell.cell_type == "markdown")
+    found = (
+        re.search(r"^# (.+)$", cell.source, re.M) for cell in notebook.cells if cell.cell_type == "markdown"
+    )
     return next((match[1].strip() for match in found if match), "")
 
 
@@ -73,10 +75,14 @@ def execute(path: Path, notebook: NotebookNode, root: Path, kept: Path) -> tuple
         if cell.cell_type == "code" and directives(cell.source) & SKIPPED:
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "skip-execution"]
     os.environ.update(PYTHONPATH=str(root), PYDEVD_DISABLE_FILE_VALIDATION="1")
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3",
-                            skip_cells_with_tag="skip-execution",
-                            extra_arguments=["--IPKernelApp.log_level=ERROR"],
-                            resources=dict(metadata=dict(path=str(path.parent))))
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        skip_cells_with_tag="skip-execution",
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        resources=dict(metadata=dict(path=str(path.parent))),
+    )
     began = time.monotonic()
     try:
         client.execute()
@@ -94,11 +100,13 @@ def execute_all(notebooks: Notebooks, root: Path, cache: Path, workers: int) -> 
     Prints the seconds that each took when it was executed; raises `UserError` if any of them failed.
     """
     kept = {path: cache / path.relative_to(root).with_suffix(".json") for path in notebooks}
-    os.environ.setdefault("OMP_NUM_THREADS", "1")        # the notebooks share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the notebooks share the cores
     failed = []
     with ProcessPoolExecutor(workers) as pool:
-        tasks = {path: pool.submit(execute, path, notebook, root, kept[path])
-                 for path, notebook in notebooks.items()}
+        tasks = {
+            path: pool.submit(execute, path, notebook, root, kept[path])
+            for path, notebook in notebooks.items()
+        }
         for path, task in tasks.items():
             seconds, error = task.result()
             print(f"{path.name:28} {seconds:5.1f} s", flush=True)
@@ -106,24 +114,42 @@ def execute_all(notebooks: Notebooks, root: Path, cache: Path, workers: int) -> 
                 failed.append(path.name)
                 print(f"{path.name} failed:\n{error}\n", file=sys.stderr)
     if failed:
-        raise UserError(f"{len(failed)} of {len(notebooks)} notebooks could not be executed: "
-                        f"{', '.join(failed)}; their errors are above.")
+        raise UserError(
+            f"{len(failed)} of {len(notebooks)} notebooks could not be executed: "
+            f"{', '.join(failed)}; their errors are above."
+        )
     return {path: json.loads(kept[path].read_text())["outputs"] for path in notebooks}
 
 
 def run_experiments(root: Path, work: Path) -> None:
     "Run all experiments with the preset `test`; like every run, this does only what has changed."
     log = work / "experiments.log"
-    print(f"experiments with the preset test; minutes the first time, then what has changed (log: {log})",
-          flush=True)
+    print(
+        f"experiments with the preset test; minutes the first time, then what has changed (log: {log})",
+        flush=True,
+    )
     command = "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))"
-    place = work.relative_to(root) if work.is_relative_to(root) else work          # the notebooks print it
-    words = ["reproduce", "--preset", "test", "--seeds", "1",
-             "--runs", str(place / "runs"), "--figures", str(place / "figures")]
+    place = work.relative_to(root) if work.is_relative_to(root) else work  # the notebooks print it
+    words = [
+        "reproduce",
+        "--preset",
+        "test",
+        "--seeds",
+        "1",
+        "--runs",
+        str(place / "runs"),
+        "--figures",
+        str(place / "figures"),
+    ]
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w") as stream:
-        done = subprocess.run([sys.executable, "-c", command, *words], cwd=root, stdout=stream,
-                              stderr=subprocess.STDOUT, env=os.environ | dict(PYTHONPATH=str(root)))
+        done = subprocess.run(
+            [sys.executable, "-c", command, *words],
+            cwd=root,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=os.environ | dict(PYTHONPATH=str(root)),
+        )
     if done.returncode:
         raise UserError(f"The experiments failed with the preset test; the log is {log}.")
 
@@ -136,8 +162,9 @@ def outputs_of_runs(notebooks: Notebooks, runs: Path) -> dict[Path, tuple[str, l
     found = {}
     for executed in sorted(runs.rglob("executed.ipynb"), key=lambda path: (len(path.parts), path)):
         done = nbformat.read(executed, 4)
-        done.cells = [cell for cell in done.cells
-                      if "injected-parameters" not in cell.metadata.get("tags", [])]
+        done.cells = [
+            cell for cell in done.cells if "injected-parameters" not in cell.metadata.get("tags", [])
+        ]
         call = done.metadata.get("papermill", {})
         name, preset = Path(call.get("input_path", "")).name, call.get("parameters", {}).get("preset", "")
         for path, notebook in notebooks.items():

@@ -1,4 +1,5 @@
 "The pages of the site as Sphinx reads them: chapters with outputs, results with captions, prose with links."
+
 import json
 import os
 import re
@@ -14,16 +15,17 @@ from nbformat import NotebookNode
 from .notebooks import Notebooks, directives, module_of, title_of
 from .reference import reference_page
 
-LONG_TEST = 12                         # lines; longer tests are folded away
+LONG_TEST = 12  # lines; longer tests are folded away
 WIDGET = "application/vnd.jupyter.widget-view+json"
 RESULTS = {"figures": "Results", "figures/claims": "The report's claims", "figures/gpu": "Results on a GPU"}
-PROSE = ("CONTRIBUTING.md", "CHANGELOG.md")              # beside the README, where they are
+PROSE = ("CONTRIBUTING.md", "CHANGELOG.md")  # beside the README, where they are
 FILES = ("LICENSE", "NOTICE")
 REPORT_FIRST = [f"table{number}" for number in range(1, 5)] + [f"figure{number}" for number in range(1, 7)]
 
 
-def make_pages(root: Path, source: Path, notebooks: Notebooks, outputs: dict[Path, list[list]],
-               notes: dict[Path, str]) -> list[Path]:
+def make_pages(
+    root: Path, source: Path, notebooks: Notebooks, outputs: dict[Path, list[list]], notes: dict[Path, str]
+) -> list[Path]:
     """Write the sources of all pages into `source`; `notes` are put below the titles of experiments.
 
     Returns the pages that were there before and are no more. Unchanged pages are left alone, so that Sphinx
@@ -36,12 +38,16 @@ def make_pages(root: Path, source: Path, notebooks: Notebooks, outputs: dict[Pat
         note, module = notes.get(path, ""), module_of(notebooks[path])
         if code := text_of(root / "posegen" / f"{module}.py"):
             reference.append(f"api/posegen.{module}.md")
-            pages[reference[-1]] = reference_page(f"posegen.{module}", code, os.path.relpath(page, "api"),
-                                                  title_of(notebooks[path]))
+            pages[reference[-1]] = reference_page(
+                f"posegen.{module}", code, os.path.relpath(page, "api"), title_of(notebooks[path])
+            )
             note = f"Module [`posegen.{module}`]({os.path.relpath(reference[-1], os.path.dirname(page))})"
         pages[page] = nbformat.writes(chapter_page(notebooks[path], outputs[path], names, page, note))
-    results = {where: f"results{where.removeprefix('figures').replace('/', '-')}.md" for where in RESULTS
-               if any((root / where).glob("*.md"))}
+    results = {
+        where: f"results{where.removeprefix('figures').replace('/', '-')}.md"
+        for where in RESULTS
+        if any((root / where).glob("*.md"))
+    }
     for where, page in results.items():
         pages[page] = results_page(root / where, RESULTS[where], where)
         copy([path for path in (root / where).glob("*.*") if path.suffix != ".md"], source / where)
@@ -62,8 +68,11 @@ def write_pages(source: Path, pages: dict[str, str]) -> list[Path]:
         if text_of(path) != content:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
-    gone = [path for path in [*source.rglob("*.md"), *source.rglob("*.ipynb")]
-            if str(path.relative_to(source)) not in pages]
+    gone = [
+        path
+        for path in [*source.rglob("*.md"), *source.rglob("*.ipynb")]
+        if str(path.relative_to(source)) not in pages
+    ]
     for path in gone:
         path.unlink()
     return [path.relative_to(source) for path in gone]
@@ -91,22 +100,39 @@ def text_of(path: Path) -> str:
 
 # Links
 
+
 def contents(entries: dict[str, str], results: list[str], reference: list[str], prose: list[str]) -> str:
     "The table of contents in the margin."
     experiments = [entry for page, entry in entries.items() if "experiments" in page]
-    parts = {"Chapters": [entry for entry in entries.values() if entry not in experiments],
-             "Experiments": experiments, "Results": results, "Package": reference, "Project": prose}
-    return "".join("\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""])
-                   for caption, pages in parts.items() if pages)
+    parts = {
+        "Chapters": [entry for entry in entries.values() if entry not in experiments],
+        "Experiments": experiments,
+        "Results": results,
+        "Package": reference,
+        "Project": prose,
+    }
+    return "".join(
+        "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""])
+        for caption, pages in parts.items()
+        if pages
+    )
 
 
 def link_targets(root: Path, pages: list[str], results: dict[str, str]) -> dict[str, str]:
     "Where a link of the README leads: path in the repository -> page, with an anchor for a table."
     experiments = [page for page in pages if "experiments" in page]
-    tables = {f"{where}/{path.name}": f"{page}#{anchor(where, path.stem)}"
-              for where, page in results.items() for path in (root / where).glob("*.md")}
-    return ({page: page for page in pages} | {name: name for name in FILES if (root / name).exists()}
-            | tables | results | ({"nbs/experiments": experiments[0]} if experiments else {}))
+    tables = {
+        f"{where}/{path.name}": f"{page}#{anchor(where, path.stem)}"
+        for where, page in results.items()
+        for path in (root / where).glob("*.md")
+    }
+    return (
+        {page: page for page in pages}
+        | {name: name for name in FILES if (root / name).exists()}
+        | tables
+        | results
+        | ({"nbs/experiments": experiments[0]} if experiments else {})
+    )
 
 
 def prose_page(text: str, targets: dict[str, str], root: Path) -> str:
@@ -114,6 +140,7 @@ def prose_page(text: str, targets: dict[str, str], root: Path) -> str:
 
     What only the repository has, a folder or a source file, is named without a link.
     """
+
     def linked(found: re.Match) -> str:
         words, path = found[1], found[2].rstrip("/")
         if path in targets:
@@ -148,6 +175,7 @@ class ChapterNames:
 
     def link(self, text: str, folder: str) -> str:
         "Markdown in which chapters that are named in backticks or italics are links, seen from `folder`."
+
         def linked(found: re.Match) -> str:
             page = self.pages.get(found[2].removesuffix(".ipynb"))
             return f"[{found[0]}]({os.path.relpath(page, folder or '.')})" if page else found[0]
@@ -158,8 +186,10 @@ class ChapterNames:
 
 # Chapters
 
-def chapter_page(notebook: NotebookNode, outputs: list[list], names: ChapterNames, page: str,
-                 note: str) -> NotebookNode:
+
+def chapter_page(
+    notebook: NotebookNode, outputs: list[list], names: ChapterNames, page: str, note: str
+) -> NotebookNode:
     "A notebook as it is shown: no hidden cells or directives, but outputs, links and a note below its title."
     cells, remaining = [], iter(outputs)
     for cell in notebook.cells:
@@ -173,7 +203,7 @@ def chapter_page(notebook: NotebookNode, outputs: list[list], names: ChapterName
             shown = code_cell(cell.source, [readable(output) for output in next(remaining)])
             cells.extend([shown] if shown else [])
     for number, cell in enumerate(cells):
-        cell.id = f"cell-{number}"                              # the same page for the same notebook
+        cell.id = f"cell-{number}"  # the same page for the same notebook
     return nbformat.v4.new_notebook(cells=cells, metadata=dict(language_info=dict(name="python")))
 
 
@@ -187,15 +217,21 @@ def code_cell(source: str, outputs: list) -> NotebookNode | None:
     statements = [line for line in source.splitlines() if line and not line.startswith((" ", ")", "#"))]
     if all(line.startswith(("import ", "from ")) for line in statements):
         fold(cell, "imports")
-    elif (source.count("\n") >= LONG_TEST and not outputs and "export" not in said
-          and any(line.startswith(("test_", "assert")) for line in statements)):
+    elif (
+        source.count("\n") >= LONG_TEST
+        and not outputs
+        and "export" not in said
+        and any(line.startswith(("test_", "assert")) for line in statements)
+    ):
         fold(cell, "tests")
     return cell
 
 
 def fold(cell: NotebookNode, what: str) -> None:
-    cell.metadata.update(tags=["hide-input"], mystnb=dict(code_prompt_show=f"Show the {what}",
-                                                          code_prompt_hide=f"Hide the {what}"))
+    cell.metadata.update(
+        tags=["hide-input"],
+        mystnb=dict(code_prompt_show=f"Show the {what}", code_prompt_hide=f"Hide the {what}"),
+    )
 
 
 def readable(output: NotebookNode | dict) -> NotebookNode:
@@ -209,6 +245,7 @@ def readable(output: NotebookNode | dict) -> NotebookNode:
 
 
 # Results
+
 
 def results_page(folder: Path, title: str, where: str) -> str:
     "The tables and figures of a folder with their captions, and from which run they are."
@@ -255,7 +292,9 @@ def provenance(folder: Path, where: str) -> str:
     machine = manifest.get("machine", {})
     versions = manifest.get("versions_of_last_call", {})
     used = ", ".join(f"{name} {number}" for name, number in versions.items() if number)
-    return (f"Preset `{manifest['preset']}`, data *{manifest['data']['source']}*, "
-            f"{machine.get('gpu') or str(machine.get('cores')) + ' CPU cores'}, "
-            f"revision `{(manifest.get('revision') or 'unknown')[:10]}`; {used}. The "
-            f"[manifest]({where}/manifest.json) has every parameter, seed and file behind each number.")
+    return (
+        f"Preset `{manifest['preset']}`, data *{manifest['data']['source']}*, "
+        f"{machine.get('gpu') or str(machine.get('cores')) + ' CPU cores'}, "
+        f"revision `{(manifest.get('revision') or 'unknown')[:10]}`; {used}. The "
+        f"[manifest]({where}/manifest.json) has every parameter, seed and file behind each number."
+    )

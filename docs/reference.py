@@ -1,4 +1,5 @@
 "Pages on the package: each public name with signature and docstring, read from the source, nothing imported."
+
 import ast
 import re
 
@@ -79,10 +80,17 @@ def class_entry(node: ast.ClassDef, lines: list[str]) -> str:
     start = next((method for method in methods if method.name == "__init__"), None)
     bases = ", ".join(f"`{ast.unparse(base)}`" for base in node.bases)
     fields = [field_line(member, lines) for member in node.body if isinstance(member, ast.AnnAssign)]
-    parts = [ast.get_docstring(node), bases and f"Bases: {bases}", start and said_of_arguments(start, lines),
-             "\n".join(fields)]
-    parts += [directive("py:method", signature(method, bound=True), body_of(method, lines))
-              for method in methods if not method.name.startswith("_") and ast.get_docstring(method)]
+    parts = [
+        ast.get_docstring(node),
+        bases and f"Bases: {bases}",
+        start and said_of_arguments(start, lines),
+        "\n".join(fields),
+    ]
+    parts += [
+        directive("py:method", signature(method, bound=True), body_of(method, lines))
+        for method in methods
+        if not method.name.startswith("_") and ast.get_docstring(method)
+    ]
     words = signature(start, bound=True).removeprefix("__init__").split(" -> ")[0] if start else ""
     heading = node.name + words
     return directive("py:class", heading, "\n\n".join(part for part in parts if part))
@@ -103,8 +111,11 @@ def body_of(node: Function, lines: list[str]) -> str:
 def said_of_arguments(node: Function, lines: list[str]) -> str:
     every = arguments(node)
     numbers = [argument.lineno for argument in every]
-    alone = [argument for argument in every if numbers.count(argument.lineno) == 1
-             and argument.lineno < node.body[0].lineno]
+    alone = [
+        argument
+        for argument in every
+        if numbers.count(argument.lineno) == 1 and argument.lineno < node.body[0].lineno
+    ]
     said = {argument.arg: comment(lines[argument.lineno - 1]) for argument in alone}
     return "\n".join(f"- `{name}`: {text}" for name, text in said.items() if text)
 

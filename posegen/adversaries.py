@@ -5,8 +5,8 @@ __all__ = ['Judge', 'ADVERSARIES', 'Batch', 'Players', 'Adversary', 'Game', 'Pai
            'WassersteinTripletAdversary', 'clip_weights']
 
 # %% ../nbs/08_adversaries.ipynb #4ce4ad35
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,12 @@ from .losses import pose_mask_loss
 @dataclass
 class Batch:
     "A few training pairs on the device: images (N, 3, S, S) in [-1, 1], pose maps (N, 18, S, S), mask (N, 1, S, S)."
+
     condition: Tensor
     target: Tensor
     pose: Tensor
     mask: Tensor
-    coarse: Tensor | None = None        # stage 1's result, once it is known
+    coarse: Tensor | None = None  # stage 1's result, once it is known
 
     def stage1_input(self) -> Tensor:
         "Condition image and target pose, (N, 21, S, S)."
@@ -39,12 +40,18 @@ class Batch:
     @classmethod
     def join(cls, batches: Sequence["Batch"]) -> "Batch":
         "Several batches as one; coarse results are left out."
-        return cls(*(torch.cat([getattr(batch, name) for batch in batches])
-                     for name in ("condition", "target", "pose", "mask")))
+        return cls(
+            *(
+                torch.cat([getattr(batch, name) for batch in batches])
+                for name in ("condition", "target", "pose", "mask")
+            )
+        )
+
 
 @dataclass
 class Players:
     "The networks of stage 2, the optimisers of the two that learn, and how they compute."
+
     stage1: nn.Module
     stage2: nn.Module
     discriminator: nn.Module
@@ -69,12 +76,14 @@ class Players:
         return self.engine.run(self.discriminator, images)
 
 # %% ../nbs/08_adversaries.ipynb #eab3d54b
-Judge = Callable[[Tensor], Tensor]        # a discriminator: images (N, C, S, S) to logits (N,)
+Judge = Callable[[Tensor], Tensor]  # a discriminator: images (N, C, S, S) to logits (N,)
+
 
 class Adversary:
     "What a discriminator is shown, and what the two players make of its answers."
-    name: str                             # in `ADVERSARIES` and before `_reconstruction_weight` in the configuration
-    in_channels: int                      # of what the discriminator is shown
+
+    name: str  # in `ADVERSARIES` and before `_reconstruction_weight` in the configuration
+    in_channels: int  # of what the discriminator is shown
 
     def __init__(self, config: Config):
         self.config = config
@@ -101,6 +110,7 @@ class Adversary:
 def _gradients_at(generated: Tensor, *terms: Tensor) -> list[Tensor]:
     "The gradient of each loss term at the generated images, and no further."
     return [torch.autograd.grad(term, generated)[0] for term in terms]
+
 
 def _ratio(adversarial: Tensor, reconstruction: Tensor, scaled: bool) -> Tensor:
     "Ratio of two gradients' norms; a `scaled` one may have overflowed, which is no error: its step is skipped."
@@ -135,12 +145,16 @@ class Game(Adversary):
         scale = players.engine.scale
         reconstruction = pose_mask_loss(generated, batch.target, batch.mask, self.config.mask_weight)
         adversarial = self.generator_loss(players.discriminate, batch, generated)
-        towards_target, towards_adversary = _gradients_at(generated, scale(self.reconstruction_weight * reconstruction),
-                                                          scale(adversarial))
+        towards_target, towards_adversary = _gradients_at(
+            generated, scale(self.reconstruction_weight * reconstruction), scale(adversarial)
+        )
         generated.backward((towards_target + towards_adversary) / self.config.accumulation)
         ratio = _ratio(towards_adversary, towards_target, scaled=players.engine.scaler.is_enabled())
-        return {"generator_loss": adversarial.detach(), "reconstruction_loss": reconstruction.detach(),
-                "adversarial_ratio": ratio}
+        return {
+            "generator_loss": adversarial.detach(),
+            "reconstruction_loss": reconstruction.detach(),
+            "adversarial_ratio": ratio,
+        }
 
     def generate(self, players: Players, batch: Batch) -> Tensor:
         "The images of a batch, with gradient unless each part is generated again for it."
@@ -151,11 +165,15 @@ class Game(Adversary):
         "One round on one batch. Returns every loss term as a scalar tensor."
         batch = next(batches)
         generated = self.generate(players, batch)
-        return {**self.discriminator_step(players, batch, generated), **self.generator_step(players, batch, generated)}
+        return {
+            **self.discriminator_step(players, batch, generated),
+            **self.generator_step(players, batch, generated),
+        }
 
 # %% ../nbs/08_adversaries.ipynb #63911910
 class PairAdversary(Game):
     "PG2's adversary: is the second image of a pair the target for the first? (report section 3.4, R14)"
+
     name = "pair"
     in_channels = 6
 
@@ -169,6 +187,7 @@ class PairAdversary(Game):
 # %% ../nbs/08_adversaries.ipynb #69293fa0
 class TripletAdversary(Game):
     "Is this image the target? The condition image and the generated one are not (report section 3.5.1, R15)."
+
     name = "triplet"
     in_channels = 3
 
@@ -176,11 +195,12 @@ class TripletAdversary(Game):
         "Logits of the generated images (N,), of condition and generated images (2N,), and of the targets (N,)."
         logits = discriminator(torch.cat([batch.condition, generated, batch.target]))
         n = len(generated)
-        return logits[n:2*n], logits[:2*n], logits[2*n:]
+        return logits[n : 2 * n], logits[: 2 * n], logits[2 * n :]
 
 # %% ../nbs/08_adversaries.ipynb #ef17a8b5
 class WassersteinTripletAdversary(TripletAdversary):
     "The triplet game with a Wasserstein critic: scores, RMSProp, n_critic fresh batches, clipping (3.5.2, R16)."
+
     name = "wgan_triplet"
 
     def optimizer(self, module: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
@@ -208,6 +228,7 @@ class WassersteinTripletAdversary(TripletAdversary):
         batch = next(batches)
         return {**logs, **self.generator_step(players, batch, self.generate(players, batch))}
 
+
 def clip_weights(module: nn.Module, c: float) -> None:
     "Clamp every parameter to [-c, c]; buffers such as batch norm's running statistics stay (R16)."
     with torch.no_grad():
@@ -215,5 +236,6 @@ def clip_weights(module: nn.Module, c: float) -> None:
             parameter.clamp_(-c, c)
 
 # %% ../nbs/08_adversaries.ipynb #a3d73c2f
-ADVERSARIES = {adversary.name: adversary
-               for adversary in (PairAdversary, TripletAdversary, WassersteinTripletAdversary)}
+ADVERSARIES = {
+    adversary.name: adversary for adversary in (PairAdversary, TripletAdversary, WassersteinTripletAdversary)
+}

@@ -6,7 +6,8 @@ __all__ = ['TORSO_SHARE', 'ESTIMATOR_SIDE', 'torso_lengths', 'correct_keypoints'
 
 # %% ../nbs/10c_agreement.ipynb #f0e50f8d
 import math
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from joblib import cpu_count
@@ -19,15 +20,22 @@ from .processes import in_processes
 
 # %% ../nbs/10c_agreement.ipynb #3347e1f4
 TORSO_SHARE = 0.2
-_DIAGONALS = tuple((keypoint(f"{one}_shoulder"), keypoint(f"{other}_hip"))
-                   for one, other in (("right", "left"), ("left", "right")))
+_DIAGONALS = tuple(
+    (keypoint(f"{one}_shoulder"), keypoint(f"{other}_hip"))
+    for one, other in (("right", "left"), ("left", "right"))
+)
 
 
 def torso_lengths(keypoints: np.ndarray) -> np.ndarray:
     "The longer distance from a shoulder to the opposite hip of keypoints (N, 18, 3), (N,) pixels or nan."
-    lengths = [np.where((keypoints[:, [shoulder, hip], 2] > 0).all(1),
-                        np.hypot(*(keypoints[:, shoulder, :2] - keypoints[:, hip, :2]).T), np.nan)
-               for shoulder, hip in _DIAGONALS]
+    lengths = [
+        np.where(
+            (keypoints[:, [shoulder, hip], 2] > 0).all(1),
+            np.hypot(*(keypoints[:, shoulder, :2] - keypoints[:, hip, :2]).T),
+            np.nan,
+        )
+        for shoulder, hip in _DIAGONALS
+    ]
     return np.fmax(*lengths)
 
 # %% ../nbs/10c_agreement.ipynb #43d86c34
@@ -45,7 +53,7 @@ def correct_keypoints(found: np.ndarray, wanted: np.ndarray, tolerance: np.ndarr
     return np.where(np.isnan(tolerance[:, 0]), np.nan, share)
 
 # %% ../nbs/10c_agreement.ipynb #4e09aa7d
-ESTIMATOR_SIDE = 256                   # images smaller than this are enlarged for the estimator
+ESTIMATOR_SIDE = 256  # images smaller than this are enlarged for the estimator
 
 
 def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
@@ -55,7 +63,7 @@ def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
 # %% ../nbs/10c_agreement.ipynb #636b0f7c
-_TOGETHER = 25                         # images that a process gets at a time
+_TOGETHER = 25  # images that a process gets at a time
 
 
 def estimate_poses(images: np.ndarray, make_estimator: Callable[[], Any]) -> np.ndarray:
@@ -85,10 +93,10 @@ def _estimate(images: np.ndarray, make_estimator: Callable[[], Any]) -> np.ndarr
     return poses
 
 # %% ../nbs/10c_agreement.ipynb #7331c5ad
-_FROM_WALL = 16                        # grey levels, the smallest difference that is a person
-_SHADOW = 0.65                         # of the wall's brightness, the darkest shadow
-_GREY = 8                              # grey levels between the channels of what is still called grey
-_FLOOR = 0.85                          # of the height: below this line there may be shadows
+_FROM_WALL = 16  # grey levels, the smallest difference that is a person
+_SHADOW = 0.65  # of the wall's brightness, the darkest shadow
+_GREY = 8  # grey levels between the channels of what is still called grey
+_FLOOR = 0.85  # of the height: below this line there may be shadows
 
 
 def studio_wall(size: int) -> np.ndarray:
@@ -121,7 +129,7 @@ def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.where(union == 0, 1.0, (first & second).sum((1, 2)) / np.maximum(union, 1))
 
 # %% ../nbs/10c_agreement.ipynb #6dfac328
-_BOX = 20                              # side of a colour box in CIELAB units
+_BOX = 20  # side of a colour box in CIELAB units
 
 
 def _colours(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -133,8 +141,12 @@ def colour_difference(generated: np.ndarray, target: np.ndarray, inside: np.ndar
     """Mean CIEDE2000 difference over the pixels `inside` (N, S, S) of images uint8 (N, S, S, 3), (N,).
 
     nan where nothing is inside."""
-    return np.array([deltaE_ciede2000(_colours(a, mask), _colours(b, mask)).mean() if np.any(mask) else np.nan
-                     for a, b, mask in zip(generated, target, inside)])
+    return np.array(
+        [
+            deltaE_ciede2000(_colours(a, mask), _colours(b, mask)).mean() if np.any(mask) else np.nan
+            for a, b, mask in zip(generated, target, inside)
+        ]
+    )
 
 # %% ../nbs/10c_agreement.ipynb #3f3e81ed
 def _boxes(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -143,13 +155,19 @@ def _boxes(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return np.histogramdd(_colours(image, inside), edges)[0] / np.sum(inside)
 
 
-def colour_overlap(first: np.ndarray, second: np.ndarray, inside_first: np.ndarray,
-                   inside_second: np.ndarray | None = None) -> np.ndarray:
+def colour_overlap(
+    first: np.ndarray, second: np.ndarray, inside_first: np.ndarray, inside_second: np.ndarray | None = None
+) -> np.ndarray:
     """Share of colours in common, (N,) in [0, 1], of images uint8 (N, S, S, 3) inside masks (N, S, S).
 
     The second image is looked at inside the first one's mask unless it has its own. nan where a mask is
     empty."""
     inside_second = inside_first if inside_second is None else inside_second
-    return np.array([np.minimum(_boxes(a, mask_a), _boxes(b, mask_b)).sum()
-                     if np.any(mask_a) and np.any(mask_b) else np.nan
-                     for a, b, mask_a, mask_b in zip(first, second, inside_first, inside_second)])
+    return np.array(
+        [
+            np.minimum(_boxes(a, mask_a), _boxes(b, mask_b)).sum()
+            if np.any(mask_a) and np.any(mask_b)
+            else np.nan
+            for a, b, mask_a, mask_b in zip(first, second, inside_first, inside_second)
+        ]
+    )

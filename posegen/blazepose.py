@@ -9,11 +9,11 @@ __all__ = ['DETECTOR_SIZE', 'LANDMARK_SIZE', 'ANCHOR_GRIDS', 'BODY_MARGIN', 'LAN
 # %% ../nbs/03b_blazepose.ipynb #e9df5d00
 import math
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Iterator
 
 import numpy as np
 from PIL import Image
@@ -23,9 +23,10 @@ from scipy.special import expit as sigmoid
 from .core import UserError
 
 # %% ../nbs/03b_blazepose.ipynb #6b165f77
-DETECTOR_SIZE = 224                        # side of the image that the detector sees, pixels
-LANDMARK_SIZE = 256                        # side of the picture that the landmark network sees, pixels
+DETECTOR_SIZE = 224  # side of the image that the detector sees, pixels
+LANDMARK_SIZE = 256  # side of the picture that the landmark network sees, pixels
 ANCHOR_GRIDS = ((8, 2), (16, 2), (32, 6))  # (side of a cell in pixels, anchors in each cell)
+
 
 def ssd_anchors() -> np.ndarray:
     "Centres (2254, 2) of the detector's anchors, x and y as shares of the image side, in its order."
@@ -40,6 +41,7 @@ def ssd_anchors() -> np.ndarray:
 @dataclass(frozen=True)
 class Region:
     "A square in an image: centre (x, y) and side in pixels, angle in radians, clockwise as one sees it."
+
     x: float
     y: float
     side: float
@@ -68,6 +70,7 @@ def crop(image: np.ndarray, region: Region, size: int, outside: str = "nearest")
     channels = [map_coordinates(image[..., channel], [y, x], order=1, mode=outside) for channel in range(3)]
     return np.stack(channels, -1).reshape(size, size, 3)
 
+
 def whole(image: np.ndarray) -> Region:
     "The smallest upright square around all of an image."
     height, width = image.shape[:2]
@@ -78,9 +81,11 @@ def whole(image: np.ndarray) -> Region:
 class Detection:
     """A person as the detector sees one: `score` 0 … 1; `box` (4,) at head and shoulders, left, top, right,
     bottom; `points` (4, 2): the middle of the hips, the body circle's top, and both for the upper body."""
+
     score: float
     box: np.ndarray
     points: np.ndarray
+
 
 def decode_detections(numbers: np.ndarray, logits: np.ndarray, least_score: float) -> list[Detection]:
     """The detector's output, (2254, 12) and (2254, 1), as detections in shares of its image, surest first.
@@ -89,13 +94,19 @@ def decode_detections(numbers: np.ndarray, logits: np.ndarray, least_score: floa
     """
     scores = sigmoid(logits[:, 0].astype(np.float64))
     found = []
-    for row in np.argsort(-scores, kind="stable")[:np.count_nonzero(scores >= least_score)]:
+    for row in np.argsort(-scores, kind="stable")[: np.count_nonzero(scores >= least_score)]:
         x, y, width, height, *points = numbers[row] / DETECTOR_SIZE
         centre = np.array([x, y]) + _ANCHORS[row]
         half = np.array([width, height]) / 2
-        found.append(Detection(scores[row], np.concatenate([centre - half, centre + half]),
-                               np.reshape(points, (4, 2)) + _ANCHORS[row]))
+        found.append(
+            Detection(
+                scores[row],
+                np.concatenate([centre - half, centre + half]),
+                np.reshape(points, (4, 2)) + _ANCHORS[row],
+            )
+        )
     return found
+
 
 _ANCHORS = ssd_anchors()
 
@@ -106,6 +117,7 @@ def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     common = sides.clip(min=0).prod(1)
     return common / ((box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(1) - common)
 
+
 def merge_detections(detections: list[Detection], most_overlap: float = 0.3) -> list[Detection]:
     "Detections whose boxes overlap become one, averaged by their scores; the surest is first."
     merged = []
@@ -113,13 +125,19 @@ def merge_detections(detections: list[Detection], most_overlap: float = 0.3) -> 
         same = overlap(detections[0].box, np.stack([one.box for one in detections])) > most_overlap
         group = [one for one, joins in zip(detections, same) if joins]
         weights = np.array([one.score for one in group])
-        merged.append(Detection(group[0].score, np.average([one.box for one in group], 0, weights),
-                                np.average([one.points for one in group], 0, weights)))
+        merged.append(
+            Detection(
+                group[0].score,
+                np.average([one.box for one in group], 0, weights),
+                np.average([one.points for one in group], 0, weights),
+            )
+        )
         detections = [one for one, joins in zip(detections, same) if not joins]
     return merged
 
 # %% ../nbs/03b_blazepose.ipynb #63b979d1
-BODY_MARGIN = 1.25       # the network was trained with a quarter more than the body's circle
+BODY_MARGIN = 1.25  # the network was trained with a quarter more than the body's circle
+
 
 def body_region(hips: np.ndarray, top: np.ndarray) -> Region:
     "The upright square around a body from the middle of its hips and its circle's top, each (2,) in pixels."
@@ -128,12 +146,41 @@ def body_region(hips: np.ndarray, top: np.ndarray) -> Region:
     return Region(float(hips[0]), float(hips[1]), side, math.atan2(right, -down))
 
 # %% ../nbs/03b_blazepose.ipynb #06e7624f
-LANDMARKS = ("nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye",
-             "right_eye_outer", "left_ear", "right_ear", "left_mouth", "right_mouth", "left_shoulder",
-             "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_little_finger",
-             "right_little_finger", "left_index_finger", "right_index_finger", "left_thumb", "right_thumb",
-             "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "left_heel",
-             "right_heel", "left_toes", "right_toes")
+LANDMARKS = (
+    "nose",
+    "left_eye_inner",
+    "left_eye",
+    "left_eye_outer",
+    "right_eye_inner",
+    "right_eye",
+    "right_eye_outer",
+    "left_ear",
+    "right_ear",
+    "left_mouth",
+    "right_mouth",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_little_finger",
+    "right_little_finger",
+    "left_index_finger",
+    "right_index_finger",
+    "left_thumb",
+    "right_thumb",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+    "left_heel",
+    "right_heel",
+    "left_toes",
+    "right_toes",
+)
 
 # %% ../nbs/03b_blazepose.ipynb #4105ca2b
 def refine(points: np.ndarray, heatmaps: np.ndarray, reach: int = 3, least: float = 0.5) -> np.ndarray:
@@ -149,7 +196,7 @@ def refine(points: np.ndarray, heatmaps: np.ndarray, reach: int = 3, least: floa
             continue
         rows = np.arange(max(row - reach, 0), min(row + reach + 1, cells))
         columns = np.arange(max(column - reach, 0), min(column + reach + 1, cells))
-        heat = heatmaps[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1, number]
+        heat = heatmaps[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, number]
         if heat.max() >= least:
             refined[number] = heat.sum(0) @ columns, heat.sum(1) @ rows
             refined[number] /= heat.sum() * cells
@@ -159,13 +206,15 @@ def refine(points: np.ndarray, heatmaps: np.ndarray, reach: int = 3, least: floa
 def _mirrored_name(name: str) -> str:
     return name.replace("left", "L").replace("right", "left").replace("L", "right")
 
+
 # the points of the body's axis (33 on) are their own mirror images
 _MIRRORED = [LANDMARKS.index(_mirrored_name(name)) for name in LANDMARKS] + list(range(33, 39))
+
 
 def unmirror(points: np.ndarray) -> np.ndarray:
     "Points (39, 2) found in the mirrored picture, in shares of it, as points of the picture itself."
     points = points[_MIRRORED]
-    points[:, 0] = (LANDMARK_SIZE - 1) / LANDMARK_SIZE - points[:, 0]    # first and last pixel change places
+    points[:, 0] = (LANDMARK_SIZE - 1) / LANDMARK_SIZE - points[:, 0]  # first and last pixel change places
     return points
 
 # %% ../nbs/03b_blazepose.ipynb #292df779
@@ -174,12 +223,15 @@ def _load_model(name: str):
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
-        raise UserError('Finding people in an image needs LiteRT, which is not installed: '
-                        'run pip install "posegen[estimator]", or give the keypoints as a file.') from None
+        raise UserError(
+            "Finding people in an image needs LiteRT, which is not installed: "
+            'run pip install "posegen[estimator]", or give the keypoints as a file.'
+        ) from None
     with _quiet():
         model = Interpreter(str(files("posegen") / "assets" / name), num_threads=1)
         model.allocate_tensors()
     return model
+
 
 @contextmanager
 def _quiet() -> Iterator[None]:
@@ -193,6 +245,7 @@ def _quiet() -> Iterator[None]:
         os.close(kept)
         os.close(nowhere)
 
+
 def _run(model, picture: np.ndarray) -> list[np.ndarray]:
     "The outputs of a network for one picture (S, S, 3), in the order in which the model file has them."
     model.set_tensor(model.get_input_details()[0]["index"], picture[None].astype(np.float32))
@@ -204,6 +257,7 @@ def _run(model, picture: np.ndarray) -> list[np.ndarray]:
 class Landmarks:
     """One person: `points` (33, 2) in pixels of the image, ordered as `LANDMARKS`; `visibility` (33,) and
     `presence`, 0 … 1; `region`, the square that the network saw; `axis` (2, 2): hips and circle's top."""
+
     points: np.ndarray
     visibility: np.ndarray
     presence: float
@@ -214,16 +268,17 @@ class Landmarks:
 def _look(landmarker, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     "39 points as shares of a picture, their visibilities, and how surely somebody is there."
     numbers, presence, _, heatmaps, _ = _run(landmarker, picture / 255)
-    numbers = numbers.reshape(39, 5).astype(np.float64)          # each: x, y, depth, visibility, presence
+    numbers = numbers.reshape(39, 5).astype(np.float64)  # each: x, y, depth, visibility, presence
     points = refine(numbers[:, :2] / LANDMARK_SIZE, sigmoid(heatmaps))
     return points, sigmoid(numbers[:, 3]), float(presence[0])
 
 # %% ../nbs/03b_blazepose.ipynb #9e004427
-LEAST_SCORE = 0.5        # of a detection
-LEAST_LONELY_SCORE = 0.3 # of the surest detection where there is none above that
-LEAST_PRESENCE = 0.5     # of somebody in the landmark network's picture
-SAME_PERSON = 0.1        # one person's are two sets of landmarks nearer than this, in sides of the square
-SMALLEST_SHARE = 0.25    # smaller than this share of the largest person, someone is background
+LEAST_SCORE = 0.5  # of a detection
+LEAST_LONELY_SCORE = 0.3  # of the surest detection where there is none above that
+LEAST_PRESENCE = 0.5  # of somebody in the landmark network's picture
+SAME_PERSON = 0.1  # one person's are two sets of landmarks nearer than this, in sides of the square
+SMALLEST_SHARE = 0.25  # smaller than this share of the largest person, someone is background
+
 
 def _same_person(a: Landmarks, b: Landmarks) -> bool:
     apart = np.hypot(*(a.points - b.points).T).mean()
@@ -232,22 +287,27 @@ def _same_person(a: Landmarks, b: Landmarks) -> bool:
 # %% ../nbs/03b_blazepose.ipynb #c472effc
 class BlazePose:
     "MediaPipe's pose networks: finds people and 33 landmarks of each. Raises `UserError` without LiteRT."
+
     def __init__(self):
         self.detector = _load_model("pose_detection.tflite")
         self.landmarker = _load_model("pose_landmark_full.tflite")
 
     def __reduce__(self):
-        return shared_networks, ()            # another process loads the models itself, and once
+        return shared_networks, ()  # another process loads the models itself, and once
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         "People in an image uint8 (H, W, 3), the surest first, in pixels of the image."
         square = whole(image)
         picture = crop(image, square, DETECTOR_SIZE, outside="grid-constant")
         numbers, logits = _run(self.detector, picture / 127.5 - 1)
-        found = (merge_detections(decode_detections(numbers, logits, LEAST_SCORE))
-                 or merge_detections(decode_detections(numbers, logits, LEAST_LONELY_SCORE))[:1])
-        return [Detection(one.score, square.to_image(one.box.reshape(2, 2)).ravel(),
-                          square.to_image(one.points)) for one in found]
+        found = (
+            merge_detections(decode_detections(numbers, logits, LEAST_SCORE))
+            or merge_detections(decode_detections(numbers, logits, LEAST_LONELY_SCORE))[:1]
+        )
+        return [
+            Detection(one.score, square.to_image(one.box.reshape(2, 2)).ravel(), square.to_image(one.points))
+            for one in found
+        ]
 
     def landmarks(self, image: np.ndarray, region: Region, mirror: bool = False) -> Landmarks:
         "The landmarks of the person in one square; with `mirror`, averaged with the mirrored picture's."
@@ -259,7 +319,7 @@ class BlazePose:
             visibility = (visibility + other_visibility[_MIRRORED]) / 2
             presence = (presence + other_presence) / 2
         points, count = region.to_image(points), len(LANDMARKS)
-        return Landmarks(points[:count], visibility[:count], presence, region, points[count:count + 2])
+        return Landmarks(points[:count], visibility[:count], presence, region, points[count : count + 2])
 
     def people(self, image: np.ndarray) -> list[Landmarks]:
         "Everybody in an image uint8 (H, W, 3), the largest first."
@@ -271,6 +331,7 @@ class BlazePose:
                 found.append(second)
         found.sort(key=lambda one: -one.region.side)
         return [one for one in found if one.region.side >= SMALLEST_SHARE * found[0].region.side]
+
 
 @cache
 def shared_networks() -> BlazePose:

@@ -10,10 +10,11 @@ import hashlib
 import io
 import os
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import joblib
 import numpy as np
@@ -26,16 +27,18 @@ from .processes import in_processes
 @dataclass(frozen=True)
 class Block:
     "A piece of work: `function(*arguments)` returns arrays by name."
+
     function: Callable[..., dict[str, np.ndarray]]
     arguments: tuple
-    images: int                       # how many it goes through, for the progress
-    depends_on: Any = None            # what the result depends on, where that is not just the arguments
+    images: int  # how many it goes through, for the progress
+    depends_on: Any = None  # what the result depends on, where that is not just the arguments
 
     @property
     def key(self) -> str:
         "Differs between blocks whose results may differ."
         depends_on = self.arguments if self.depends_on is None else self.depends_on
         return joblib.hash((self.function.__qualname__, depends_on, _code_hash()))[:16]
+
 
 @functools.cache
 def _code_hash() -> str:
@@ -47,17 +50,18 @@ def _code_hash() -> str:
 def _locked(folder: Path, out: Path) -> io.IOBase:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder/"lock", "w")
+        lock = open(folder / "lock", "w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
-            raise UserError(f"Another process is preparing {out} just now: wait until it is done, "
-                            "or choose another name.") from None
-        named = folder/"lock"
+            raise UserError(
+                f"Another process is preparing {out} just now: wait until it is done, or choose another name."
+            ) from None
+        named = folder / "lock"
         if named.exists() and os.path.samestat(os.fstat(lock.fileno()), named.stat()):
             return lock
-        lock.close()                   # its owner finished and removed the folder in between: try again
+        lock.close()  # its owner finished and removed the folder in between: try again
 
 # %% ../nbs/05a_blocks.ipynb #50f3ef01
 @contextmanager
@@ -72,11 +76,12 @@ def blocks_folder(out: Path) -> Iterator[Path]:
     try:
         lock = _locked(folder, out)
     except OSError as error:
-        raise UserError(f"Nothing can be written beside {out} ({error.strerror}): "
-                        "choose another place.") from None
+        raise UserError(
+            f"Nothing can be written beside {out} ({error.strerror}): choose another place."
+        ) from None
     with lock:
         for left in (*out.parent.glob(f".*.part.{out.name}"), *folder.glob(".*.part.*")):
-            left.unlink(missing_ok=True)                         # what a killed process had begun to write
+            left.unlink(missing_ok=True)  # what a killed process had begun to write
         try:
             yield folder
         except BaseException:
@@ -90,12 +95,13 @@ def _finish(block: Block, path: Path, caller: int) -> str | None:
     "Do a block and keep its result; returns the sentence of its `UserError`, if any."
     try:
         arrays: dict[str, Any] = block.function(*block.arguments)
-        if caller in (os.getpid(), os.getppid()):    # else it was killed, and perhaps started again and done
+        if caller in (os.getpid(), os.getppid()):  # else it was killed, and perhaps started again and done
             with atomic_path(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, **arrays)
     except UserError as error:
         return str(error)
     return None
+
 
 def read_block(path: Path) -> dict[str, np.ndarray]:
     "The arrays of a finished block."
@@ -103,15 +109,16 @@ def read_block(path: Path) -> dict[str, np.ndarray]:
         return dict(file)
 
 # %% ../nbs/05a_blocks.ipynb #c2828d3c
-def finished_blocks(folder: Path, blocks: Sequence[Block], label: str,
-                    workers: int | None = None) -> list[Path]:
+def finished_blocks(
+    folder: Path, blocks: Sequence[Block], label: str, workers: int | None = None
+) -> list[Path]:
     """Do the blocks that `folder` does not hold yet, and return the files of all of them in order.
 
     `label` names the work, such as "images"; it stands before the progress and in the names of the files.
     `workers` processes work (default: one a core; none for a single block). Files of this label that belong
     to none of the blocks are removed. Raises the `UserError` of the first block that has one, in their order.
     """
-    paths = [folder/f"{label}-{number:05d}-{block.key}.npz" for number, block in enumerate(blocks)]
+    paths = [folder / f"{label}-{number:05d}-{block.key}.npz" for number, block in enumerate(blocks)]
     for path in set(folder.glob(f"{label}-*")) - set(paths):
         path.unlink()
     todo = [(block, path) for block, path in zip(blocks, paths) if not path.exists()]

@@ -70,9 +70,7 @@ def unpack(steps: np.ndarray, starts: np.ndarray) -> list[np.ndarray]:
 def skin_matrix(bones: np.ndarray, weights: np.ndarray, bone_count: int) -> sparse.csr_matrix:
     "Weights (V, bones), sparse, from the four bones (V, 4) that hold each vertex and their shares (1/65535)."
     rows = np.repeat(np.arange(len(bones)), 4)
-    return sparse.csr_matrix(
-        (weights.ravel() / 65535, (rows, bones.ravel())), shape=(len(bones), bone_count)
-    )
+    return sparse.csr_matrix((weights.ravel() / 65535, (rows, bones.ravel())), shape=(len(bones), bone_count))
 
 
 def keypoint_matrix(asset: dict) -> sparse.csr_matrix:

@@ -10,8 +10,9 @@ import io
 import json
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,30 +28,35 @@ _SHAPE = ("size", "blocks", "width", "norm", "downsample", "upsample")
 _GENERATORS: dict[str, Callable[[Config], nn.Module]] = {"stage1": Stage1Generator, "stage2": Stage2Generator}
 NETWORK_FIELDS = {"stage1": (*_SHAPE, "bottleneck"), "stage2": (*_SHAPE, "stage2_decoder_width")}
 
+
 def save_weights(module: nn.Module, folder: Path, name: str, config: Config, **facts) -> None:
     "Write `folder`/`name`.safetensors and `folder`/`name`.json (atomically, the weights first)."
-    (folder/f"{name}.json").unlink(missing_ok=True)              # it must never describe other weights
-    with atomic_path(folder/f"{name}.safetensors") as temporary:
+    (folder / f"{name}.json").unlink(missing_ok=True)  # it must never describe other weights
+    with atomic_path(folder / f"{name}.safetensors") as temporary:
         save_file({key: value.contiguous() for key, value in module.state_dict().items()}, temporary)
-    with atomic_path(folder/f"{name}.json") as temporary:
+    with atomic_path(folder / f"{name}.json") as temporary:
         temporary.write_text(json.dumps({"kind": name, **facts, "config": config.to_dict()}, indent=1))
 
-def load_generator(folder: str | Path, name: str, expected: Config | None = None,
-                   device: torch.device | None = None) -> nn.Module:
+
+def load_generator(
+    folder: str | Path, name: str, expected: Config | None = None, device: torch.device | None = None
+) -> nn.Module:
     """The `stage1` or `stage2` generator in `folder`, frozen and in evaluation mode.
 
     With `expected`, the fields of the network must agree. Raises `UserError` for missing, foreign or broken files.
     """
-    weights, description = Path(folder)/f"{name}.safetensors", Path(folder)/f"{name}.json"
+    weights, description = Path(folder) / f"{name}.safetensors", Path(folder) / f"{name}.json"
     if not weights.is_file() or not description.is_file():
-        raise UserError(f"There are no {name} weights in {folder} ({weights.name} and {description.name}): "
-                        f"train {name} first.")
+        raise UserError(
+            f"There are no {name} weights in {folder} ({weights.name} and {description.name}): "
+            f"train {name} first."
+        )
     try:
         config = Config.from_dict(json.loads(description.read_text())["config"])
         state = load_file(weights)
     except UserError:
         raise
-    except Exception as error:     # safetensors raises its own kinds of errors
+    except Exception as error:  # safetensors raises its own kinds of errors
         raise UserError(f"{weights} or its .json is damaged ({error}): train {name} again.") from None
     if expected is not None:
         same_configuration(config, expected, NETWORK_FIELDS[name], weights)
@@ -58,34 +64,42 @@ def load_generator(folder: str | Path, name: str, expected: Config | None = None
     try:
         module.load_state_dict(state)
     except RuntimeError:
-        raise UserError(f"{weights} does not fit the configuration in {description.name}: "
-                        f"train {name} again.") from None
+        raise UserError(
+            f"{weights} does not fit the configuration in {description.name}: train {name} again."
+        ) from None
     return fast_layout(module).to(device or best_device()).eval().requires_grad_(False)
 
 # %% ../nbs/09a_checkpoints.ipynb #91184011
 def same_configuration(found: Config, wanted: Config, fields: tuple[str, ...], path: Path) -> None:
     "Raise `UserError` that names the fields in which the configuration found at `path` is another than wanted."
-    different = [f"{name} {getattr(found, name)} there, {getattr(wanted, name)} here"
-                 for name in fields if getattr(found, name) != getattr(wanted, name)]
+    different = [
+        f"{name} {getattr(found, name)} there, {getattr(wanted, name)} here"
+        for name in fields
+        if getattr(found, name) != getattr(wanted, name)
+    ]
     if different:
-        raise UserError(f"{path} belongs to another configuration ({'; '.join(different)}): "
-                        "use that configuration, remove the file, or choose another folder.")
+        raise UserError(
+            f"{path} belongs to another configuration ({'; '.join(different)}): "
+            "use that configuration, remove the file, or choose another folder."
+        )
 
 # %% ../nbs/09a_checkpoints.ipynb #f62ce18e
 _MAGIC = b"posegen checkpoint 1 "
 
+
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     "Write a checkpoint atomically; the one before is kept as `path` + `.previous`."
     with atomic_path(path) as temporary:
-        buffer = io.BytesIO()           # torch does not say why it could not write; Python does
+        buffer = io.BytesIO()  # torch does not say why it could not write; Python does
         torch.save(state, buffer)
         with open(temporary, "wb") as file:
             file.write(_MAGIC + hashlib.sha256(buffer.getbuffer()).hexdigest().encode() + b"\n")
             file.write(buffer.getbuffer())
             file.flush()
-            os.fsync(file.fileno())     # it is safe before the one before is touched
+            os.fsync(file.fileno())  # it is safe before the one before is touched
         if path.exists():
             os.replace(path, _previous(path))
+
 
 def _previous(path: Path) -> Path:
     return path.with_name(path.name + ".previous")
@@ -103,15 +117,17 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
                 print(f"warning: {error} {what_now}", flush=True)
     return None
 
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     "What a checkpoint file holds. Raises `UserError` if it is damaged or something else."
     content = Path(path).read_bytes()
     line, _, body = content.partition(b"\n")
     if not line.startswith(_MAGIC):
         raise UserError(f"{path} is empty, cut, or not a checkpoint ({len(content)} bytes).")
-    if line[len(_MAGIC):] != hashlib.sha256(body).hexdigest().encode():
+    if line[len(_MAGIC) :] != hashlib.sha256(body).hexdigest().encode():
         raise UserError(f"{path} is damaged: its {len(body)} bytes are not those that were written.")
     return torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+
 
 def remove_checkpoints(path: Path) -> None:
     "Remove a finished run's checkpoints."
@@ -123,8 +139,13 @@ def random_state() -> dict[str, Any]:
     "The states of Python's, numpy's and torch's random number generators, those of all GPUs included."
     numpy_state: Any = np.random.get_state()
     name, keys, *rest = numpy_state
-    return {"python": random.getstate(), "numpy": (name, torch.from_numpy(keys.copy()), *rest),
-            "torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+    return {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(keys.copy()), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all(),
+    }
+
 
 def restore_random_state(state: dict[str, Any]) -> None:
     "Put every generator where `random_state` saw it; GPUs only where there are as many as then."

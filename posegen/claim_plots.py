@@ -24,17 +24,18 @@ def _draw_seeds(axis: Axes, places: np.ndarray, values: np.ndarray, name: str) -
 
 def _legend_below(figure: Figure, columns: int) -> None:
     "One legend for all panels, each label once."
-    handles = {label: handle for axis in figure.axes
-               for handle, label in zip(*axis.get_legend_handles_labels())}
+    handles = {
+        label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels())
+    }
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize=8)
 
 # %% ../nbs/17c_claim_plots.ipynb #136e1d5b
 def learning_curves(
-    steps: np.ndarray,                                           # (L,)
-    curves: Mapping[str, Mapping[str, np.ndarray]],              # metric -> game -> (seeds, L)
-    seconds: Mapping[str, np.ndarray],                           # game -> (seeds, L)
-    levels: Mapping[str, Mapping[str, float]],                   # metric -> "G1" or "Target" -> its value
-    clock: str,                                                  # what the seconds are, for the axis
+    steps: np.ndarray,  # (L,)
+    curves: Mapping[str, Mapping[str, np.ndarray]],  # metric -> game -> (seeds, L)
+    seconds: Mapping[str, np.ndarray],  # game -> (seeds, L)
+    levels: Mapping[str, Mapping[str, float]],  # metric -> "G1" or "Target" -> its value
+    clock: str,  # what the seconds are, for the axis
     title: str,
 ) -> Figure:
     "Held-out metrics of all games against steps and against time; NaN ends a curve."
@@ -66,10 +67,10 @@ def _write_cells(axis: Axes, harm: np.ndarray, gain: np.ndarray) -> None:
 
 # %% ../nbs/17c_claim_plots.ipynb #f769e666
 def robustness_grid(
-    harm: Mapping[str, np.ndarray],            # game -> (scales, rates), % more error than G1; nan: diverged
-    gain: Mapping[str, np.ndarray],            # game -> (scales, rates), % of the way to the target's
-    rates: Sequence[float],                    # times the preset's
-    scales: Sequence[float],                   # times the usual initial weights
+    harm: Mapping[str, np.ndarray],  # game -> (scales, rates), % more error than G1; nan: diverged
+    gain: Mapping[str, np.ndarray],  # game -> (scales, rates), % of the way to the target's
+    rates: Sequence[float],  # times the preset's
+    scales: Sequence[float],  # times the usual initial weights
     title: str,
 ) -> Figure:
     "One panel for each game; the colour says how much harm was done, on one scale for all."
@@ -91,22 +92,33 @@ def robustness_grid(
     return figure
 
 # %% ../nbs/17c_claim_plots.ipynb #187b03da
-_KINDS = {"condition": ("#CC79A7", "condition images"), "target": ("#000000", "targets"),
-          "generated": ("#56B4E9", "made by the opponent")}
+_KINDS = {
+    "condition": ("#CC79A7", "condition images"),
+    "target": ("#000000", "targets"),
+    "generated": ("#56B4E9", "made by the opponent"),
+}
 
 
 def _draw_answers(axis: Axes, kinds: Mapping[str, np.ndarray], best: float) -> None:
     for kind, probabilities in kinds.items():
         colour, label = _KINDS[kind]
-        axis.hist(probabilities, np.linspace(0, 1, 41), density=True, histtype="step", color=colour,
-                  linewidth=1.6, linestyle="--" if kind == "condition" else "-", label=label)
+        axis.hist(
+            probabilities,
+            np.linspace(0, 1, 41),
+            density=True,
+            histtype="step",
+            color=colour,
+            linewidth=1.6,
+            linestyle="--" if kind == "condition" else "-",
+            label=label,
+        )
     axis.axvline(best, color="#999999", linewidth=1, linestyle=":")
     axis.text(best, axis.get_ylim()[1], f" {best:.2g}", color="#666666", fontsize=8, va="top")
 
 # %% ../nbs/17c_claim_plots.ipynb #b9e183bc
 def answers(
-    panels: Mapping[str, Mapping[str, np.ndarray]],      # heading -> kind of image -> probabilities (N,)
-    best: Mapping[str, float],                           # heading -> the best answer on real images
+    panels: Mapping[str, Mapping[str, np.ndarray]],  # heading -> kind of image -> probabilities (N,)
+    best: Mapping[str, float],  # heading -> the best answer on real images
     title: str,
 ) -> Figure:
     "Histograms of the discriminators' answers, with the best possible answer as a dotted line."

@@ -16,10 +16,10 @@ import torch
 from .adversaries import Batch
 from .data import Store
 from .evaluation import choose_pairs
+from .loading import make_batch
 from .metrics import mean_absolute_gradient, pose_mask_error, ssim
 from .pose import pose_mask
 from .tables import Cell
-from .training import make_batch
 
 # %% ../nbs/17_claims.ipynb #fcce15d4
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "not decided"
@@ -29,6 +29,7 @@ LEAST_SEEDS = 3
 @dataclass(frozen=True)
 class Effect:
     "A number that is positive if a claim is right: mean over seeds, 95% interval over people, each seed."
+
     mean: float
     low: float
     high: float
@@ -36,12 +37,17 @@ class Effect:
 
     def times(self, factor: float) -> "Effect":
         "In another unit, such as percent; `factor` is positive."
-        return Effect(self.mean * factor, self.low * factor, self.high * factor,
-                      tuple(value * factor for value in self.seeds))
+        return Effect(
+            self.mean * factor,
+            self.low * factor,
+            self.high * factor,
+            tuple(value * factor for value in self.seeds),
+        )
 
 # %% ../nbs/17_claims.ipynb #9feb1887
-def effect(statistic: Callable[..., float], seeds: Sequence[Sequence[np.ndarray]],
-           repeats: int = 2000) -> Effect:
+def effect(
+    statistic: Callable[..., float], seeds: Sequence[Sequence[np.ndarray]], repeats: int = 2000
+) -> Effect:
     """The effect `statistic(*means)`, averaged over seeds, with a bootstrap interval over people.
 
     `seeds[s]` are the arrays of seed s, each with people along its first axis, (P, …); `statistic` gets the
@@ -53,8 +59,10 @@ def effect(statistic: Callable[..., float], seeds: Sequence[Sequence[np.ndarray]
         return Effect(float(np.mean(each)), np.nan, np.nan, each)
     counts = np.random.default_rng(0).multinomial(people, np.full(people, 1 / people), repeats) / people
     drawn = [[np.tensordot(counts, array, 1) for array in arrays] for arrays in seeds]
-    means = [np.mean([statistic(*(array[number] for array in arrays)) for arrays in drawn])
-             for number in range(repeats)]
+    means = [
+        np.mean([statistic(*(array[number] for array in arrays)) for arrays in drawn])
+        for number in range(repeats)
+    ]
     low, high = np.quantile(means, [0.025, 0.975])
     return Effect(float(np.mean(each)), float(low), float(high), each)
 
@@ -91,6 +99,7 @@ def all_of(*verdicts: str) -> str:
 @dataclass(frozen=True)
 class Measurement:
     "One effect in the light of a claim. `counts`: for the claim's verdict; `told`: in the table of claims."
+
     what: str
     found: Effect
     margin: float
@@ -119,6 +128,7 @@ class Measurement:
 @dataclass
 class Claim:
     "A claim of the report with its evidence, and what we measured: on what (`n`) and how (`protocol`)."
+
     letter: str
     claim: str
     evidence: str
@@ -135,10 +145,23 @@ class Claim:
         "Measure an effect of which the claim says that it is within -`margin` to `margin`."
         self._add(what, found, margin, as_good_as(found, margin), counts, **others)
 
-    def _add(self, what: str, found: Effect, margin: float, verdict: str, counts: bool, told: bool = True,
-             protocol: str = "", n: str = "", digits: int = 3) -> None:
-        self.measurements.append(Measurement(what, found, margin, verdict, counts, told,
-                                             protocol or self.protocol, n or self.n, digits))
+    def _add(
+        self,
+        what: str,
+        found: Effect,
+        margin: float,
+        verdict: str,
+        counts: bool,
+        told: bool = True,
+        protocol: str = "",
+        n: str = "",
+        digits: int = 3,
+    ) -> None:
+        self.measurements.append(
+            Measurement(
+                what, found, margin, verdict, counts, told, protocol or self.protocol, n or self.n, digits
+            )
+        )
 
     @property
     def verdict(self) -> str:
@@ -167,6 +190,7 @@ def negative_entropy(probabilities: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True)
 class HeldOut:
     "Held-out pairs: images uint8 (N, S, S, 3), keypoints of the targets (N, 18, 3), people (N,)."
+
     condition: np.ndarray
     target: np.ndarray
     keypoints: np.ndarray
@@ -176,8 +200,10 @@ class HeldOut:
         "The pairs in order, as the networks want them."
         for start in range(0, len(self.people), size):
             part = slice(start, start + size)
-            raw = {name: torch.from_numpy(np.ascontiguousarray(images[part].transpose(0, 3, 1, 2)))
-                   for name, images in (("condition", self.condition), ("target", self.target))}
+            raw = {
+                name: torch.from_numpy(np.ascontiguousarray(images[part].transpose(0, 3, 1, 2)))
+                for name, images in (("condition", self.condition), ("target", self.target))
+            }
             raw["target_keypoints"] = torch.from_numpy(self.keypoints[part])
             yield make_batch(raw, self.target.shape[1], device)
 
@@ -187,10 +213,13 @@ class HeldOut:
 
     def measure(self, images: np.ndarray) -> dict[str, np.ndarray]:
         "Metric -> a value for each person, of generated images uint8 (N, S, S, 3)."
-        values = dict(error=pose_mask_error(images, self.target, self.masks()),
-                      body=body_error(images, self.target, self.masks()), ssim=ssim(images, self.target),
-                      gradient=mean_absolute_gradient(images),
-                      from_condition=plain_error(images, self.condition))
+        values = dict(
+            error=pose_mask_error(images, self.target, self.masks()),
+            body=body_error(images, self.target, self.masks()),
+            ssim=ssim(images, self.target),
+            gradient=mean_absolute_gradient(images),
+            from_condition=plain_error(images, self.condition),
+        )
         return {name: self.by_person(value) for name, value in values.items()}
 
     def by_person(self, values: np.ndarray) -> np.ndarray:
@@ -218,8 +247,15 @@ def plain_error(images: np.ndarray, others: np.ndarray) -> np.ndarray:
 # %% ../nbs/17_claims.ipynb #95046c37
 def body_error(images: np.ndarray, target: np.ndarray, masks: np.ndarray) -> np.ndarray:
     "As `plain_error`, over the pixels of the pose masks (N, 1, S, S) only."
-    return np.array([np.abs(a.astype(np.float64) - b).mean(-1)[m[0] > 0].mean() if m.any() else 0.0
-                     for a, b, m in zip(images, target, masks)]) / 127.5
+    return (
+        np.array(
+            [
+                np.abs(a.astype(np.float64) - b).mean(-1)[m[0] > 0].mean() if m.any() else 0.0
+                for a, b, m in zip(images, target, masks)
+            ]
+        )
+        / 127.5
+    )
 
 # %% ../nbs/17_claims.ipynb #302f6ba9
 FAR_FEWER = float(np.log2(1.5))
@@ -243,7 +279,7 @@ def steps_to_reach(steps: np.ndarray, curve: np.ndarray, level: float) -> float:
 def steps_to_converge(steps: np.ndarray, curve: np.ndarray, share: float = 0.9) -> float:
     "The step at which `curve` has made `share` of its way from start to plateau, as `steps_to_reach`."
     curve = np.asarray(curve, float)
-    way = curve[-max(1, len(curve) // 4):].mean() - curve[0]
+    way = curve[-max(1, len(curve) // 4) :].mean() - curve[0]
     return steps_to_reach(steps, (curve - curve[0]) / way, share) if way else 1.0
 
 # %% ../nbs/17_claims.ipynb #63986a53

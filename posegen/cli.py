@@ -13,9 +13,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 # %% ../nbs/16_cli.ipynb #3dd5bf1f
 def parse_overrides(assignments: list[str]) -> dict[str, Any]:
@@ -42,27 +43,44 @@ def _value(text: str) -> Any:
 # %% ../nbs/16_cli.ipynb #82fce8c9
 class OneLineParser(argparse.ArgumentParser):
     "Complains in one line, as all of posegen does."
+
     def error(self, message: str):
         self.exit(2, f"posegen: {message}; see {self.prog} --help\n")
 
 
 def _add_command(commands, name: str, function, summary: str, example: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=summary, description=summary, epilog=f"example:\n  {example}",
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     command.set_defaults(function=function)
     return command
 
 
 def _add_configuration(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--preset", default="quick",
-                         help="configuration: test, quick, gpu or paper (default: quick)")
-    command.add_argument("--set", metavar="FIELD=VALUE", action="append", default=[],
-                         help="change one field of the configuration; may be repeated")
+    command.add_argument(
+        "--preset", default="quick", help="configuration: test, quick, gpu or paper (default: quick)"
+    )
+    command.add_argument(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help="change one field of the configuration; may be repeated",
+    )
 
 
 def _add_processes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--processes", type=int, default=1, metavar="N",
-                        help="GPUs of this machine that share each training step (default: 1)")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs of this machine that share each training step (default: 1)",
+    )
 
 
 def _add_workers(command: argparse.ArgumentParser) -> None:
@@ -92,22 +110,37 @@ def run_reproduce(arguments: argparse.Namespace) -> None:
 
 
 def _add_reproduce(commands) -> None:
-    command = _add_command(commands, "reproduce", run_reproduce,
-                         "run every step that is not up to date, to the last figure",
-                         "posegen reproduce --preset quick --data embedded --set seed=1")
+    command = _add_command(
+        commands,
+        "reproduce",
+        run_reproduce,
+        "run every step that is not up to date, to the last figure",
+        "posegen reproduce --preset quick --data embedded --set seed=1",
+    )
     _add_configuration(command)
     _add_processes(command)
-    command.add_argument("--data", default="embedded",
-                         help='"embedded" (default), a store (.h5), or a folder that posegen prepare takes')
-    command.add_argument("--seeds", type=int, metavar="N",
-                         help="repeat training with N seeds and test the report's claims "
-                              "(embedded people only; into the folder claims of the figures)")
+    command.add_argument(
+        "--data",
+        default="embedded",
+        help='"embedded" (default), a store (.h5), or a folder that posegen prepare takes',
+    )
+    command.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="repeat training with N seeds and test the report's claims "
+        "(embedded people only; into the folder claims of the figures)",
+    )
     command.add_argument("--force", action="store_true", help="run every step, also what is up to date")
-    command.add_argument("--runs", metavar="FOLDER",
-                         help="folder of the runs (default: runs/PRESET, or runs/PRESET-DATA)")
-    command.add_argument("--figures", metavar="FOLDER",
-                         help="folder of tables, figures and manifest (default: figures for the preset "
-                              "quick on embedded data, else a folder below it)")
+    command.add_argument(
+        "--runs", metavar="FOLDER", help="folder of the runs (default: runs/PRESET, or runs/PRESET-DATA)"
+    )
+    command.add_argument(
+        "--figures",
+        metavar="FOLDER",
+        help="folder of tables, figures and manifest (default: figures for the preset "
+        "quick on embedded data, else a folder below it)",
+    )
 
 # %% ../nbs/16_cli.ipynb #78c3b4b7
 def run_prepare(arguments: argparse.Namespace) -> None:
@@ -117,32 +150,59 @@ def run_prepare(arguments: argparse.Namespace) -> None:
 
     if arguments.size is not None:
         arguments.set.append(f"size={arguments.size}")
-    store = prepare(arguments.source, arguments.out, _config(arguments), arguments.keypoints,
-                    Rules.from_words(arguments.rule), arguments.skip_damaged, arguments.workers)
+    store = prepare(
+        arguments.source,
+        arguments.out,
+        _config(arguments),
+        arguments.keypoints,
+        Rules.from_words(arguments.rule),
+        arguments.skip_damaged,
+        arguments.workers,
+    )
     print("\n".join(describe_store(store)))
 
 
 def _add_prepare(commands) -> None:
-    command = _add_command(commands, "prepare", run_prepare, "make a store from a data source",
-                           "posegen prepare DeepFashion/ data/deepfashion.h5 --preset paper")
-    command.add_argument("source", metavar="SOURCE",
-                         help='"embedded"; a folder: DeepFashion (official In-shop, PG2\'s or PATN\'s files), '
-                              "one subfolder a person, or images with a keypoint CSV; the report's dense HDF5; "
-                              "a store")
+    command = _add_command(
+        commands,
+        "prepare",
+        run_prepare,
+        "make a store from a data source",
+        "posegen prepare DeepFashion/ data/deepfashion.h5 --preset paper",
+    )
+    command.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="\"embedded\"; a folder: DeepFashion (official In-shop, PG2's or PATN's files), "
+        "one subfolder a person, or images with a keypoint CSV; the report's dense HDF5; "
+        "a store",
+    )
     command.add_argument("out", metavar="OUT", help="the store to write, for example data/photos.h5")
     _add_configuration(command)
-    command.add_argument("--size", type=int,
-                         help="side of the stored images in pixels (default: the preset's)")
-    command.add_argument("--keypoints", metavar="TABLE|estimate",
-                         help='keypoints of the images, if they lie elsewhere; or "estimate" to find them')
-    command.add_argument("--rule", metavar="RULE=VALUE", action="append", default=[],
-                         help="change one rule; may be repeated: require=any or the keypoints that an image must "
-                              "show, joined by commas (default: both shoulders and hips); least=8 keypoints; "
-                              "person=only or largest of several; split=official, list, folder or identity; "
-                              "pairs=list or all; "
-                              "frame=own, 256 or patn (what the keypoints of a table count in)")
-    command.add_argument("--skip-damaged", action="store_true",
-                         help="leave unreadable images out and list them, instead of stopping")
+    command.add_argument(
+        "--size", type=int, help="side of the stored images in pixels (default: the preset's)"
+    )
+    command.add_argument(
+        "--keypoints",
+        metavar="TABLE|estimate",
+        help='keypoints of the images, if they lie elsewhere; or "estimate" to find them',
+    )
+    command.add_argument(
+        "--rule",
+        metavar="RULE=VALUE",
+        action="append",
+        default=[],
+        help="change one rule; may be repeated: require=any or the keypoints that an image must "
+        "show, joined by commas (default: both shoulders and hips); least=8 keypoints; "
+        "person=only or largest of several; split=official, list, folder or identity; "
+        "pairs=list or all; "
+        "frame=own, 256 or patn (what the keypoints of a table count in)",
+    )
+    command.add_argument(
+        "--skip-damaged",
+        action="store_true",
+        help="leave unreadable images out and list them, instead of stopping",
+    )
     _add_workers(command)
 
 # %% ../nbs/16_cli.ipynb #4ff3864e
@@ -150,8 +210,9 @@ def run_estimate(arguments: argparse.Namespace) -> None:
     "A folder of photographs becomes a table of keypoints."
     from posegen.estimators import estimate_folder
 
-    counts, rejected = estimate_folder(arguments.folder, arguments.out, arguments.person,
-                                       workers=arguments.workers)
+    counts, rejected = estimate_folder(
+        arguments.folder, arguments.out, arguments.person, workers=arguments.workers
+    )
     for name, reason in rejected[:20]:
         print(f"without keypoints: {name} ({reason})")
     if len(rejected) > 20:
@@ -160,13 +221,21 @@ def run_estimate(arguments: argparse.Namespace) -> None:
 
 
 def _add_estimate(commands) -> None:
-    command = _add_command(commands, "estimate", run_estimate,
-                           "find the keypoints in a folder of photographs",
-                           "posegen estimate photos/ photos.csv")
+    command = _add_command(
+        commands,
+        "estimate",
+        run_estimate,
+        "find the keypoints in a folder of photographs",
+        "posegen estimate photos/ photos.csv",
+    )
     command.add_argument("folder", metavar="FOLDER", help="the photographs, in subfolders too")
     command.add_argument("out", metavar="OUT", help="a table (.csv), or a folder for OpenPose JSON")
-    command.add_argument("--person", choices=("largest", "only"), default="largest",
-                         help="of several people in a photograph take the largest (default), or leave it out")
+    command.add_argument(
+        "--person",
+        choices=("largest", "only"),
+        default="largest",
+        help="of several people in a photograph take the largest (default), or leave it out",
+    )
     _add_workers(command)
 
 # %% ../nbs/16_cli.ipynb #2c16e785
@@ -181,9 +250,13 @@ def run_export(arguments: argparse.Namespace) -> None:
 
 
 def _add_export(commands) -> None:
-    command = _add_command(commands, "export", run_export,
-                           "write the keypoints of a store, in pixels of its square images, for other programs",
-                           "posegen export data/photos.h5 photos.csv")
+    command = _add_command(
+        commands,
+        "export",
+        run_export,
+        "write the keypoints of a store, in pixels of its square images, for other programs",
+        "posegen export data/photos.h5 photos.csv",
+    )
     command.add_argument("store", metavar="STORE", help="made by posegen prepare")
     command.add_argument("out", metavar="OUT", help="a table (.csv), or a folder for OpenPose JSON")
 
@@ -197,6 +270,7 @@ def run_train(arguments: argparse.Namespace) -> None:
     config, watchers = _config(arguments), []
     if arguments.tensorboard:
         from posegen.watching import TensorBoardLog
+
         watchers = [TensorBoardLog(Path(arguments.out) / "tensorboard")]
     how = (None, arguments.workers, watchers)
     if arguments.stage == 1:
@@ -204,28 +278,49 @@ def run_train(arguments: argparse.Namespace) -> None:
     elif arguments.stage1 is None:
         raise UserError("Stage 2 refines the images of a stage 1: name its folder with --stage1.")
     else:
-        launch(train_stage2, arguments.processes, config, arguments.adversary, arguments.store,
-               arguments.stage1, arguments.out, *how)
-    if os.environ.get("RANK", "0") == "0":           # under torchrun one process speaks
+        launch(
+            train_stage2,
+            arguments.processes,
+            config,
+            arguments.adversary,
+            arguments.store,
+            arguments.stage1,
+            arguments.out,
+            *how,
+        )
+    if os.environ.get("RANK", "0") == "0":  # under torchrun one process speaks
         print(f"Weights, configuration and losses: {arguments.out}")
 
 
 def _add_train(commands) -> None:
-    command = _add_command(commands, "train", run_train, "train one stage, or go on with it",
-                           "posegen train --stage 2 --adversary wgan_triplet --store data/photos.h5 "
-                           "--stage1 runs/g1 --out runs/g2")
+    command = _add_command(
+        commands,
+        "train",
+        run_train,
+        "train one stage, or go on with it",
+        "posegen train --stage 2 --adversary wgan_triplet --store data/photos.h5 "
+        "--stage1 runs/g1 --out runs/g2",
+    )
     command.add_argument("--stage", type=int, choices=(1, 2), required=True)
-    command.add_argument("--adversary", default="wgan_triplet",
-                         help="of stage 2: pair, triplet or wgan_triplet (default)")
+    command.add_argument(
+        "--adversary", default="wgan_triplet", help="of stage 2: pair, triplet or wgan_triplet (default)"
+    )
     command.add_argument("--store", required=True, help="the data, made by posegen prepare")
     command.add_argument("--stage1", metavar="FOLDER", help="folder of the trained stage 1 (stage 2 only)")
     command.add_argument("--out", metavar="FOLDER", required=True, help="for weights, losses and checkpoints")
     _add_configuration(command)
     _add_processes(command)
-    command.add_argument("--workers", type=int, metavar="N",
-                         help="processes that read batches ahead (default: none on a CPU, else as many as help)")
-    command.add_argument("--tensorboard", action="store_true",
-                         help="write logs for TensorBoard into the folder tensorboard of --out")
+    command.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that read batches ahead (default: none on a CPU, else as many as help)",
+    )
+    command.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write logs for TensorBoard into the folder tensorboard of --out",
+    )
 
 # %% ../nbs/16_cli.ipynb #50c20880
 def run_evaluate(arguments: argparse.Namespace) -> None:
@@ -238,8 +333,10 @@ def run_evaluate(arguments: argparse.Namespace) -> None:
         _score_folders(arguments)
         return
     if None in (arguments.store, arguments.stage1, arguments.out):
-        raise UserError("Name --store, --stage1 and --out to evaluate trained generators, or --generated and "
-                        "--target to score two folders of images.")
+        raise UserError(
+            "Name --store, --stage1 and --out to evaluate trained generators, or --generated and "
+            "--target to score two folders of images."
+        )
     _evaluate_weights(arguments)
 
 
@@ -247,8 +344,16 @@ def _score_folders(arguments: argparse.Namespace) -> None:
     from posegen.scoring import score_folders
 
     protocols = "all" if "all" in arguments.protocol else arguments.protocol
-    scores = score_folders(arguments.generated, arguments.target, protocols, arguments.keypoints,
-                           arguments.masks, arguments.classifier, arguments.inception, arguments.workers)
+    scores = score_folders(
+        arguments.generated,
+        arguments.target,
+        protocols,
+        arguments.keypoints,
+        arguments.masks,
+        arguments.classifier,
+        arguments.inception,
+        arguments.workers,
+    )
     print(scores.table().markdown())
     if arguments.out is not None:
         print("\nwritten: " + ", ".join(str(path) for path in scores.write(arguments.out)))
@@ -262,41 +367,68 @@ def _evaluate_weights(arguments: argparse.Namespace) -> None:
     stage2 = dict(pair.split("=", 1) if "=" in pair else (pair, "") for pair in arguments.stage2)
     for adversary, folder in stage2.items():
         if adversary not in ROWS or not folder:
-            raise UserError(f'--stage2 takes ADVERSARY=FOLDER with one of {", ".join(ROWS)}, '
-                            f'not "{adversary}".')
-    _config(arguments)     # finds a mistake before the notebook starts, which makes its own configuration
-    job = Job("evaluate", experiments_folder() / "40_evaluate.ipynb",
-              dict(preset=arguments.preset, overrides=parse_overrides(arguments.set), store=arguments.store,
-                   stage1=arguments.stage1, stage2=stage2, out=arguments.out))
+            raise UserError(
+                f'--stage2 takes ADVERSARY=FOLDER with one of {", ".join(ROWS)}, not "{adversary}".'
+            )
+    _config(arguments)  # finds a mistake before the notebook starts, which makes its own configuration
+    job = Job(
+        "evaluate",
+        experiments_folder() / "40_evaluate.ipynb",
+        dict(
+            preset=arguments.preset,
+            overrides=parse_overrides(arguments.set),
+            store=arguments.store,
+            stage1=arguments.stage1,
+            stage2=stage2,
+            out=arguments.out,
+        ),
+    )
     job.folder.mkdir(parents=True, exist_ok=True)
     execute(job)
     print(f"Numbers: {job.folder / 'evaluation.json'}; the notebook with its pictures: {job.executed}")
 
 # %% ../nbs/16_cli.ipynb #544f2b55
 def _add_evaluate(commands) -> None:
-    command = _add_command(commands, "evaluate", run_evaluate,
-                           "measure trained generators on held-out pairs, or score two folders of images",
-                           "posegen evaluate --store data/photos.h5 --stage1 runs/g1 "
-                           "--stage2 wgan_triplet=runs/g2 --out runs/numbers\n"
-                           "  posegen evaluate --generated theirs/ --target truth/ --protocol all")
+    command = _add_command(
+        commands,
+        "evaluate",
+        run_evaluate,
+        "measure trained generators on held-out pairs, or score two folders of images",
+        "posegen evaluate --store data/photos.h5 --stage1 runs/g1 "
+        "--stage2 wgan_triplet=runs/g2 --out runs/numbers\n"
+        "  posegen evaluate --generated theirs/ --target truth/ --protocol all",
+    )
     command.add_argument("--store", help="the data, made by posegen prepare")
     command.add_argument("--stage1", metavar="FOLDER", help="folder of the trained stage 1")
-    command.add_argument("--stage2", metavar="ADVERSARY=FOLDER", nargs="+", default=[],
-                         help="folders of trained stages 2")
+    command.add_argument(
+        "--stage2", metavar="ADVERSARY=FOLDER", nargs="+", default=[], help="folders of trained stages 2"
+    )
     command.add_argument("--generated", metavar="FOLDER", help="images to score")
     command.add_argument("--target", metavar="FOLDER", help="the true images, under the same names")
-    command.add_argument("--protocol", nargs="+", default=["all"],
-                         help='how to measure SSIM in two folders: names, or "all" (default)')
-    command.add_argument("--keypoints", metavar="CSV",
-                         help="of the target images, for masked SSIM of two folders")
+    command.add_argument(
+        "--protocol",
+        nargs="+",
+        default=["all"],
+        help='how to measure SSIM in two folders: names, or "all" (default)',
+    )
+    command.add_argument(
+        "--keypoints", metavar="CSV", help="of the target images, for masked SSIM of two folders"
+    )
     command.add_argument("--masks", metavar="FOLDER", help="masks of the target images, instead of keypoints")
-    command.add_argument("--classifier", choices=("inception", "efficientnet"),
-                         help="score the two folders as sets, too: Inception Score and FID, or a stand-in's")
-    command.add_argument("--inception", metavar="FILE",
-                         help="weights of Inception-v3 (2015), if you have them")
+    command.add_argument(
+        "--classifier",
+        choices=("inception", "efficientnet"),
+        help="score the two folders as sets, too: Inception Score and FID, or a stand-in's",
+    )
+    command.add_argument(
+        "--inception", metavar="FILE", help="weights of Inception-v3 (2015), if you have them"
+    )
     _add_workers(command)
-    command.add_argument("--out", metavar="FOLDER",
-                         help="for evaluation.json and the executed notebook, or for the tables of scores")
+    command.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="for evaluation.json and the executed notebook, or for the tables of scores",
+    )
     _add_configuration(command)
 
 # %% ../nbs/16_cli.ipynb #3907690e
@@ -304,26 +436,51 @@ def run_transfer(arguments: argparse.Namespace) -> None:
     "One photograph in another pose."
     from posegen.transfer import transfer_file
 
-    print(transfer_file(arguments.photo, arguments.pose, arguments.out, arguments.model, arguments.overlay,
-                        arguments.person, arguments.keypoints))
+    print(
+        transfer_file(
+            arguments.photo,
+            arguments.pose,
+            arguments.out,
+            arguments.model,
+            arguments.overlay,
+            arguments.person,
+            arguments.keypoints,
+        )
+    )
 
 
 def _add_transfer(commands) -> None:
-    command = _add_command(commands, "transfer", run_transfer,
-                           "redraw the person of a photograph in another pose",
-                           "posegen transfer me.jpg --pose dancer.jpg --out me_dancing.png --overlay")
+    command = _add_command(
+        commands,
+        "transfer",
+        run_transfer,
+        "redraw the person of a photograph in another pose",
+        "posegen transfer me.jpg --pose dancer.jpg --out me_dancing.png --overlay",
+    )
     command.add_argument("photo", metavar="PHOTO", help="a photograph of one person")
-    command.add_argument("--pose", metavar="PHOTO|KEYPOINTS", required=True,
-                         help="a photograph in the pose that is wanted, or its keypoints (.json, .csv, .csv#ROW)")
+    command.add_argument(
+        "--pose",
+        metavar="PHOTO|KEYPOINTS",
+        required=True,
+        help="a photograph in the pose that is wanted, or its keypoints (.json, .csv, .csv#ROW)",
+    )
     command.add_argument("--out", metavar="PNG", required=True, help="the picture to write")
-    command.add_argument("--model", metavar="NAME|FOLDER", default="embedded",
-                         help='weights: a name, or a folder of runs (default: "embedded", which come with '
-                              "posegen)")
+    command.add_argument(
+        "--model",
+        metavar="NAME|FOLDER",
+        default="embedded",
+        help='weights: a name, or a folder of runs (default: "embedded", which come with posegen)',
+    )
     command.add_argument("--keypoints", metavar="KEYPOINTS", help="those of PHOTO, if they are known")
-    command.add_argument("--overlay", action="store_true",
-                         help="write a comparison beside it, with the poses drawn")
-    command.add_argument("--person", choices=("largest", "only"), default="largest",
-                         help="of several people take the largest (default), or refuse the photograph")
+    command.add_argument(
+        "--overlay", action="store_true", help="write a comparison beside it, with the poses drawn"
+    )
+    command.add_argument(
+        "--person",
+        choices=("largest", "only"),
+        default="largest",
+        help="of several people take the largest (default), or refuse the photograph",
+    )
 
 # %% ../nbs/16_cli.ipynb #d3d14377
 def describe(path: str | Path) -> list[str]:
@@ -337,6 +494,7 @@ def describe(path: str | Path) -> list[str]:
         lines = _describe_folder(path)
     elif path.suffix == ".h5":
         from posegen.data import open_store
+
         lines = describe_store(open_store(path))
     elif path.suffix == ".safetensors":
         lines = _describe_weights(path)
@@ -347,8 +505,10 @@ def describe(path: str | Path) -> list[str]:
     else:
         lines = []
     if not lines:
-        raise UserError(f"{path} is nothing that posegen writes: it describes stores (.h5), weights "
-                        "(.safetensors), checkpoints (.pt), manifests (.json) and folders of runs.")
+        raise UserError(
+            f"{path} is nothing that posegen writes: it describes stores (.h5), weights "
+            "(.safetensors), checkpoints (.pt), manifests (.json) and folders of runs."
+        )
     return lines
 
 
@@ -356,8 +516,10 @@ def describe_store(store) -> list[str]:
     "Size, source and counts of a `posegen.data.Store`."
     from posegen.prepare import report_lines
 
-    lines = [f"store {store.path}: {len(store)} images of {store.size} x {store.size} pixels",
-             f"source: {store.source} ({store.label}); licence: {store.licence or 'not stated'}"]
+    lines = [
+        f"store {store.path}: {len(store)} images of {store.size} x {store.size} pixels",
+        f"source: {store.source} ({store.label}); licence: {store.licence or 'not stated'}",
+    ]
     for number, split in enumerate(("train", "test")):
         identities = store.identity[store.split == number].tolist()
         lines.append(f"{split}: {len(identities)} images of {len(set(identities))} identities")
@@ -369,13 +531,16 @@ def _describe_config(config: dict[str, Any]) -> list[str]:
     from posegen.core import Config
 
     deviations = Config.from_dict(config).deviations()
-    return [f"preset {config['preset']}, seed {config['seed']}; {len(deviations)} fields leave the report",
-            *(f"  {name}: {ours} (report: {theirs})" for name, theirs, ours in deviations)]
+    return [
+        f"preset {config['preset']}, seed {config['seed']}; {len(deviations)} fields leave the report",
+        *(f"  {name}: {ours} (report: {theirs})" for name, theirs, ours in deviations),
+    ]
 
 
 def _describe_weights(path: Path) -> list[str]:
-    from posegen.core import UserError
     from safetensors import SafetensorError, safe_open
+
+    from posegen.core import UserError
 
     try:
         with safe_open(path, "pt") as file:
@@ -388,14 +553,16 @@ def _describe_weights(path: Path) -> list[str]:
 
 
 def _describe_checkpoint(path: Path) -> list[str]:
+    from posegen.checkpoints import load_checkpoint
     from posegen.core import UserError
-    from posegen.training import load_checkpoint
 
     state = load_checkpoint(path)
     if not isinstance(state, dict) or not {"done", "seconds", "config"} <= set(state):
         raise UserError(f"{path} is no training checkpoint that can be read.")
-    return [f"checkpoint {path}: after step {state['done']}, {state['seconds']:.0f} s of training",
-            *_describe_config(state["config"])]
+    return [
+        f"checkpoint {path}: after step {state['done']}, {state['seconds']:.0f} s of training",
+        *_describe_config(state["config"]),
+    ]
 
 # %% ../nbs/16_cli.ipynb #5833adc0
 def _describe_json(path: Path) -> list[str]:
@@ -411,8 +578,10 @@ def _describe_json(path: Path) -> list[str]:
     if "steps" in content and isinstance(content["steps"], dict):
         data = content["data"]
         lines = [f"manifest {path}: data {data['source']}, store sha256 {data['store_sha256']}"]
-        lines += [f"  {name}: {duration(step['seconds'])}, finished {step['finished']}"
-                  for name, step in content["steps"].items()]
+        lines += [
+            f"  {name}: {duration(step['seconds'])}, finished {step['finished']}"
+            for name, step in content["steps"].items()
+        ]
         versions = [f"{name} {version}" for name, version in content.get("versions_of_last_call", {}).items()]
         lines.append("versions of the last call: " + ", ".join(versions))
     else:
@@ -427,8 +596,10 @@ def _describe_folder(path: Path) -> list[str]:
     lines = []
     for stamp in sorted(path.glob("stamp.json")) + sorted(path.glob("*/stamp.json")):
         content = json.loads(stamp.read_text(encoding="utf-8"))
-        lines.append(f"{stamp.parent}: {duration(content['seconds'])}, finished {content['finished']}, "
-                     f"revision {content['revision'] or 'unknown'}")
+        lines.append(
+            f"{stamp.parent}: {duration(content['seconds'])}, finished {content['finished']}, "
+            f"revision {content['revision'] or 'unknown'}"
+        )
         lines += [f"  {output} ({known['size']:,} bytes)" for output, known in content["outputs"].items()]
     for weights in sorted(path.glob("*.safetensors")):
         lines += _describe_weights(weights)
@@ -441,21 +612,35 @@ def run_info(arguments: argparse.Namespace) -> None:
 
 
 def _add_info(commands) -> None:
-    command = _add_command(commands, "info", run_info,
-                           "say what a store, weights, a checkpoint, a manifest or a run holds",
-                           "posegen info data/photos.h5")
+    command = _add_command(
+        commands,
+        "info",
+        run_info,
+        "say what a store, weights, a checkpoint, a manifest or a run holds",
+        "posegen info data/photos.h5",
+    )
     command.add_argument("file", metavar="FILE", help="the file or folder")
 
 # %% ../nbs/16_cli.ipynb #5ed0ef3a
 def make_parser() -> argparse.ArgumentParser:
     "The parser of the command line."
-    parser = OneLineParser(prog="posegen",
-                           description="Images of a person in another pose: the report, reproduced.",
-                           epilog="example:\n  posegen reproduce --preset quick",
-                           formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(
+        prog="posegen",
+        description="Images of a person in another pose: the report, reproduced.",
+        epilog="example:\n  posegen reproduce --preset quick",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (_add_reproduce, _add_prepare, _add_estimate, _add_export, _add_train, _add_evaluate,
-                _add_transfer, _add_info):
+    for add in (
+        _add_reproduce,
+        _add_prepare,
+        _add_estimate,
+        _add_export,
+        _add_train,
+        _add_evaluate,
+        _add_transfer,
+        _add_info,
+    ):
         add(commands)
     return parser
 
@@ -491,7 +676,7 @@ def _heed_termination() -> Iterator[None]:
     def stop(*_) -> None:
         raise Terminated
 
-    if threading.current_thread() is not threading.main_thread():     # only that one may set handlers
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
         yield
         return
     before = signal.signal(signal.SIGTERM, stop)

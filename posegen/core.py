@@ -15,10 +15,11 @@ import os
 import random
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,11 +29,13 @@ from tqdm import tqdm
 class UserError(Exception):
     "Something that the user can put right; its text is one clear sentence."
 
-    def _render_traceback_(self) -> list[str]:             # IPython asks for it
+    def _render_traceback_(self) -> list[str]:  # IPython asks for it
         return [f"{type(self).__name__}: {self}"]
+
 
 class Terminated(KeyboardInterrupt):
     "Like Ctrl-C, but asked for by the system (SIGTERM): the exit status is 143, not 130."
+
 
 class ProcessLost(RuntimeError):
     "Another process of a run that several share is gone; the text says where the run can be taken up."
@@ -47,7 +50,7 @@ def work_at_root() -> None:
 
 # %% ../nbs/00_core.ipynb #6403db11
 def nearest_name(name: str, valid: Iterable[str]) -> str:
-    "A hint: `did you mean \"…\"?` with the closest valid name, or the list of valid names."
+    'A hint: `did you mean "…"?` with the closest valid name, or the list of valid names.'
     valid = sorted(valid)
     close = difflib.get_close_matches(name, valid, n=1)
     return f'did you mean "{close[0]}"?' if close else "valid names: " + ", ".join(valid)
@@ -56,97 +59,131 @@ def nearest_name(name: str, valid: Iterable[str]) -> str:
 @dataclass(frozen=True)
 class DataFields:
     "What is learned from."
-    preset: str = "paper"                       # name of the preset this configuration started from
-    seed: int = 0                               # of first weights, batches, people, evaluation pairs
-    size: int = 256                             # side of the square images, pixels
+
+    preset: str = "paper"  # name of the preset this configuration started from
+    seed: int = 0  # of first weights, batches, people, evaluation pairs
+    size: int = 256  # side of the square images, pixels
     # embedded people (only where data is "embedded")
-    train_people: int = 1500                    # rendered people to train on
-    test_people: int = 100                      # rendered people held out
-    views: int = 7                              # images of each person
+    train_people: int = 1500  # rendered people to train on
+    test_people: int = 100  # rendered people held out
+    views: int = 7  # images of each person
 
 # %% ../nbs/00_core.ipynb #8e539735
 @dataclass(frozen=True)
 class NetworkFields:
     "The shapes of G1, G2 and the discriminator."
-    blocks: int = 6                             # residual blocks of encoder and decoder, one halving each
-    width: int = 128                            # h: encoder block i has i * h channels
-    bottleneck: int = 64                        # z: units of stage 1's fully connected layer
-    norm: str = "none"                          # in the generators' blocks: "none" (report) or "group"
-    downsample: str = "max_pool"                # "max_pool" (report) or "strided_conv" (the shape of PG2)
-    upsample: str = "nearest"                   # in the decoders: "nearest" (report) or "transposed"
-    stage2_decoder_width: int = 0               # 0: symmetric; otherwise a constant width (PG2 used 128)
-    stage2_start: float = 0.1                   # share of the usual first weights of G2's last layer
-    discriminator_width: int = 64               # channels of the first discriminator layer
-    critic_norm: str = "batch"                  # in the discriminator: "batch" (report), "layer" or "none"
+
+    blocks: int = 6  # residual blocks of encoder and decoder, one halving each
+    width: int = 128  # h: encoder block i has i * h channels
+    bottleneck: int = 64  # z: units of stage 1's fully connected layer
+    norm: str = "none"  # in the generators' blocks: "none" (report) or "group"
+    downsample: str = "max_pool"  # "max_pool" (report) or "strided_conv" (the shape of PG2)
+    upsample: str = "nearest"  # in the decoders: "nearest" (report) or "transposed"
+    stage2_decoder_width: int = 0  # 0: symmetric; otherwise a constant width (PG2 used 128)
+    stage2_start: float = 0.1  # share of the usual first weights of G2's last layer
+    discriminator_width: int = 64  # channels of the first discriminator layer
+    critic_norm: str = "batch"  # in the discriminator: "batch" (report), "layer" or "none"
 
 # %% ../nbs/00_core.ipynb #efe2cfaf
 @dataclass(frozen=True)
 class TrainingFields:
     "Steps, learning rates and weights of the losses."
+
     batch_size: int = 4
     stage1_steps: int = 40_000
-    stage2_steps: int = 25_000                  # generator steps
+    stage2_steps: int = 25_000  # generator steps
     stage1_learning_rate: float = 5e-5
-    generator_learning_rate: float = 5e-5       # of G2
-    discriminator_learning_rate: float = 5e-5   # of D, also when it is a critic
-    learning_rate_schedule: str = "constant"    # "constant" (report), "linear" or "cosine" (down to 0)
-    warmup_steps: int = 0                       # of rising learning rate at the start; 0: report
+    generator_learning_rate: float = 5e-5  # of G2
+    discriminator_learning_rate: float = 5e-5  # of D, also when it is a critic
+    learning_rate_schedule: str = "constant"  # "constant" (report), "linear" or "cosine" (down to 0)
+    warmup_steps: int = 0  # of rising learning rate at the start; 0: report
     adam_beta1: float = 0.5
     adam_beta2: float = 0.999
-    mask_weight: float = 1.0                    # the pose-mask loss weighs the body by 1 + mask_weight
-    pair_reconstruction_weight: float = 50.0    # of the pose-mask loss beside the adversarial loss
+    mask_weight: float = 1.0  # the pose-mask loss weighs the body by 1 + mask_weight
+    pair_reconstruction_weight: float = 50.0  # of the pose-mask loss beside the adversarial loss
     triplet_reconstruction_weight: float = 50.0
     wgan_triplet_reconstruction_weight: float = 50.0  # kept although a clipped critic is quiet (R17)
-    n_critic: int = 5                           # critic steps for each generator step (WGAN)
-    clip: float = 0.01                          # critic weights are clipped to [-clip, clip] (WGAN)
-    gradient_clip: float = 0.0                  # largest norm of a network's gradient; 0 (report): any
-    ema_decay: float = 0.0                      # of the moving average that is saved; 0 (report): none
+    n_critic: int = 5  # critic steps for each generator step (WGAN)
+    clip: float = 0.01  # critic weights are clipped to [-clip, clip] (WGAN)
+    gradient_clip: float = 0.0  # largest norm of a network's gradient; 0 (report): any
+    ema_decay: float = 0.0  # of the moving average that is saved; 0 (report): none
 
 # %% ../nbs/00_core.ipynb #3a9b9950
 @dataclass(frozen=True)
 class ComputingFields:
     "How a step is computed."
-    precision: str = "auto"                     # "auto": bfloat16 on a GPU (or float16), else float32
-    compile: str = "auto"                       # torch.compile: "auto" (on a GPU), "always" or "never"
-    accumulation: int = 1                       # parts that each batch is computed in, one after the other
+
+    precision: str = "auto"  # "auto": bfloat16 on a GPU (or float16), else float32
+    compile: str = "auto"  # torch.compile: "auto" (on a GPU), "always" or "never"
+    accumulation: int = 1  # parts that each batch is computed in, one after the other
+
 
 @dataclass(frozen=True)
 class RecordFields:
     "What is written down while training and afterwards."
-    validate_every: int = 0                     # steps between two validations; 0: none, nobody is kept aside
-    log_every: int = 50                         # steps between two lines of the loss log
-    checkpoint_every: int = 1000                # steps between two checkpoints
-    evaluation_pairs: int = 400                 # held-out pairs that the tables are computed on
+
+    validate_every: int = 0  # steps between two validations; 0: none, nobody is kept aside
+    log_every: int = 50  # steps between two lines of the loss log
+    checkpoint_every: int = 1000  # steps between two checkpoints
+    evaluation_pairs: int = 400  # held-out pairs that the tables are computed on
 
 # %% ../nbs/00_core.ipynb #d79d20e0
-CHOICES = dict(norm=("none", "group"), critic_norm=("batch", "layer", "none"),
-               downsample=("max_pool", "strided_conv"), upsample=("nearest", "transposed"),
-               learning_rate_schedule=("constant", "linear", "cosine"),
-               precision=("auto", "float16", "bfloat16", "float32", "float64"),
-               compile=("auto", "always", "never"))
+CHOICES = dict(
+    norm=("none", "group"),
+    critic_norm=("batch", "layer", "none"),
+    downsample=("max_pool", "strided_conv"),
+    upsample=("nearest", "transposed"),
+    learning_rate_schedule=("constant", "linear", "cosine"),
+    precision=("auto", "float16", "bfloat16", "float32", "float64"),
+    compile=("auto", "always", "never"),
+)
 # numbers below these make no sense; every other number must not be negative
-LEAST_VALUES = dict.fromkeys(["size", "train_people", "test_people", "views", "blocks", "width", "bottleneck",
-                              "discriminator_width", "batch_size", "stage1_steps", "stage2_steps", "n_critic",
-                              "log_every", "checkpoint_every", "evaluation_pairs", "accumulation"], 1)
+LEAST_VALUES = dict.fromkeys(
+    [
+        "size",
+        "train_people",
+        "test_people",
+        "views",
+        "blocks",
+        "width",
+        "bottleneck",
+        "discriminator_width",
+        "batch_size",
+        "stage1_steps",
+        "stage2_steps",
+        "n_critic",
+        "log_every",
+        "checkpoint_every",
+        "evaluation_pairs",
+        "accumulation",
+    ],
+    1,
+)
+
 
 def _check_field(name: str, value: Any) -> None:
     "`UserError` unless `value` makes sense for the field `name` alone."
     least = LEAST_VALUES.get(name, 0)
     if name in CHOICES and value not in CHOICES[name]:
         raise UserError(f'Config.{name} is "{value}"; use one of: ' + ", ".join(CHOICES[name]) + ".")
-    if not isinstance(value, str) and not least <= value < float("inf"):   # this way catches nan too
+    if not isinstance(value, str) and not least <= value < float("inf"):  # this way catches nan too
         raise UserError(f"Config.{name} is {value}; it must be at least {least}, and finite.")
     if name in ("ema_decay", "adam_beta1", "adam_beta2") and value >= 1:
         raise UserError(f"Config.{name} is {value}; it must be below 1.")
 
+
 def _check_together(config: "Config") -> None:
     "`UserError` unless the fields fit each other."
     if config.batch_size % config.accumulation:
-        raise UserError(f"Config.batch_size is {config.batch_size}, which cannot be computed in "
-                        f"{config.accumulation} equal parts; choose a divisor as accumulation.")
+        raise UserError(
+            f"Config.batch_size is {config.batch_size}, which cannot be computed in "
+            f"{config.accumulation} equal parts; choose a divisor as accumulation."
+        )
     if config.size % 2**config.blocks:
-        raise UserError(f"Config.size is {config.size}, which cannot be halved {config.blocks} times; "
-                        f"use a multiple of {2**config.blocks} or fewer blocks.")
+        raise UserError(
+            f"Config.size is {config.size}, which cannot be halved {config.blocks} times; "
+            f"use a multiple of {2**config.blocks} or fewer blocks."
+        )
 
 # %% ../nbs/00_core.ipynb #5f4da361
 @dataclass(frozen=True)
@@ -167,7 +204,7 @@ class Config(RecordFields, ComputingFields, TrainingFields, NetworkFields, DataF
     def from_dict(cls, values: dict[str, Any]) -> "Config":
         "The inverse of `to_dict`; a missing field takes its default, an unknown one raises `UserError`."
         for name, value in values.items():
-            _check_type(name, value)                  # an unknown field, too, gets its sentence
+            _check_type(name, value)  # an unknown field, too, gets its sentence
         return cls(**values)
 
     def replace(self, **changes) -> "Config":
@@ -177,13 +214,27 @@ class Config(RecordFields, ComputingFields, TrainingFields, NetworkFields, DataF
     def deviations(self) -> list[tuple[str, Any, Any]]:
         "Where this configuration leaves the report: (field, the report's value, this value)."
         ours, paper = self.to_dict(), Config().to_dict()
-        return [(name, paper[name], ours[name]) for name in ours
-                if name not in NOT_A_CHOICE and ours[name] != paper[name]]
+        return [
+            (name, paper[name], ours[name])
+            for name in ours
+            if name not in NOT_A_CHOICE and ours[name] != paper[name]
+        ]
 
 # %% ../nbs/00_core.ipynb #4e73cfb4
 # not choices of the report: how it is computed, bookkeeping, rendered people, a number that it does not tell
-NOT_A_CHOICE = {"preset", "seed", "precision", "compile", "log_every",
-                "checkpoint_every", "train_people", "test_people", "views", "evaluation_pairs"}
+NOT_A_CHOICE = {
+    "preset",
+    "seed",
+    "precision",
+    "compile",
+    "log_every",
+    "checkpoint_every",
+    "train_people",
+    "test_people",
+    "views",
+    "evaluation_pairs",
+}
+
 
 def _check_type(name: str, value: Any) -> None:
     "`UserError` unless there is a field `name` that takes values of this type."
@@ -196,24 +247,66 @@ def _check_type(name: str, value: Any) -> None:
 
 # %% ../nbs/00_core.ipynb #8ddd964d
 PRESETS: dict[str, dict[str, Any]] = {
-    "test": dict(size=32, train_people=3, test_people=3, views=7, blocks=3, width=4, bottleneck=8,
-                 norm="group", discriminator_width=4, batch_size=4, stage1_steps=4, stage2_steps=2,
-                 n_critic=2,
-                 stage1_learning_rate=5e-4, generator_learning_rate=2e-4, discriminator_learning_rate=2e-4,
-                 log_every=1, checkpoint_every=2, evaluation_pairs=20),
-    "quick": dict(size=64, train_people=240, test_people=48, views=7, blocks=4, width=16, norm="group",
-                  discriminator_width=16, batch_size=8, stage1_steps=4000, stage2_steps=300,
-                  stage1_learning_rate=2e-3, generator_learning_rate=3e-4, discriminator_learning_rate=2e-4,
-                  learning_rate_schedule="cosine",
-                  pair_reconstruction_weight=300.0, triplet_reconstruction_weight=150.0,
-                  wgan_triplet_reconstruction_weight=5.0, log_every=25, checkpoint_every=250),
-    "gpu": dict(width=32, batch_size=16, stage1_steps=16_000, stage2_steps=2_500, norm="group",
-                stage1_learning_rate=2e-4, generator_learning_rate=1e-4, discriminator_learning_rate=1e-4,
-                learning_rate_schedule="cosine",
-                pair_reconstruction_weight=300.0, triplet_reconstruction_weight=150.0,
-                wgan_triplet_reconstruction_weight=5.0),
+    "test": dict(
+        size=32,
+        train_people=3,
+        test_people=3,
+        views=7,
+        blocks=3,
+        width=4,
+        bottleneck=8,
+        norm="group",
+        discriminator_width=4,
+        batch_size=4,
+        stage1_steps=4,
+        stage2_steps=2,
+        n_critic=2,
+        stage1_learning_rate=5e-4,
+        generator_learning_rate=2e-4,
+        discriminator_learning_rate=2e-4,
+        log_every=1,
+        checkpoint_every=2,
+        evaluation_pairs=20,
+    ),
+    "quick": dict(
+        size=64,
+        train_people=240,
+        test_people=48,
+        views=7,
+        blocks=4,
+        width=16,
+        norm="group",
+        discriminator_width=16,
+        batch_size=8,
+        stage1_steps=4000,
+        stage2_steps=300,
+        stage1_learning_rate=2e-3,
+        generator_learning_rate=3e-4,
+        discriminator_learning_rate=2e-4,
+        learning_rate_schedule="cosine",
+        pair_reconstruction_weight=300.0,
+        triplet_reconstruction_weight=150.0,
+        wgan_triplet_reconstruction_weight=5.0,
+        log_every=25,
+        checkpoint_every=250,
+    ),
+    "gpu": dict(
+        width=32,
+        batch_size=16,
+        stage1_steps=16_000,
+        stage2_steps=2_500,
+        norm="group",
+        stage1_learning_rate=2e-4,
+        generator_learning_rate=1e-4,
+        discriminator_learning_rate=1e-4,
+        learning_rate_schedule="cosine",
+        pair_reconstruction_weight=300.0,
+        triplet_reconstruction_weight=150.0,
+        wgan_triplet_reconstruction_weight=5.0,
+    ),
     "paper": dict(),
 }
+
 
 def preset(name: str, **overrides) -> Config:
     "The configuration called `name`, with some fields changed; an unknown name or field raises `UserError`."
@@ -239,6 +332,7 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
+
 def best_device() -> torch.device:
     "The GPU if there is one, else the CPU."
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -257,11 +351,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except Exception as error:
         if _no_room(error):
-            raise UserError(f"There is no room on the disk to write {path}: free some space and run again; "
-                            "nothing was left under that name.") from error
+            raise UserError(
+                f"There is no room on the disk to write {path}: free some space and run again; "
+                "nothing was left under that name."
+            ) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
 
 def _no_room(error: Exception) -> bool:
     # HDF5 and torch wrap the operating system's error: only its text survives there.
@@ -277,6 +374,7 @@ def file_hash(path: str | Path) -> str:
 # %% ../nbs/00_core.ipynb #7bebd75d
 class Progress:
     "A progress bar on a terminal, plain lines elsewhere. Call `update` after each unit of work."
+
     def __init__(self, total: int, label: str, done: int = 0, lines: int = 10, silent: bool = False):
         self.total, self.label, self.done, self.start = total, label, done, done
         self.began = time.monotonic()
@@ -301,6 +399,7 @@ class Progress:
         "Leave the terminal's line in order."
         if self.bar is not None:
             self.bar.close()
+
 
 def progress(iterable: Iterable, total: int, label: str) -> Iterator:
     "Iterate while showing how far we are."

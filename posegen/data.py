@@ -12,9 +12,10 @@ import io
 import json
 import os
 import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
@@ -26,23 +27,28 @@ from .pose import KEYPOINTS, flip_keypoints
 
 # %% ../nbs/05_data.ipynb #5c36637f
 SPLITS = ("train", "test")
-SCHEMA = 1                    # version of the file layout
-FLIP_THRESHOLD = 1.0          # 8-bit units: an image closer than this to its mirror image is not flipped (R5)
+SCHEMA = 1  # version of the file layout
+FLIP_THRESHOLD = 1.0  # 8-bit units: an image closer than this to its mirror image is not flipped (R5)
+
 
 @dataclass
 class Example:
     "One image of a data set: uint8 (S, S, 3) with keypoints (18, 3), a name, a split and whose it is."
+
     image: np.ndarray
     keypoints: np.ndarray
     name: str
-    split: str                                # "train" or "test"
-    identity: int                             # the person (or item)
-    outfit: int                               # pairs are made within one outfit
-    silhouette: np.ndarray | None = None      # exact mask, uint8 {0, 1} (S, S), where the source has it
+    split: str  # "train" or "test"
+    identity: int  # the person (or item)
+    outfit: int  # pairs are made within one outfit
+    silhouette: np.ndarray | None = None  # exact mask, uint8 {0, 1} (S, S), where the source has it
 
 # %% ../nbs/05_data.ipynb #17523c80
-def make_pairs(outfit: Sequence[int] | np.ndarray, split: Sequence[int] | np.ndarray,
-               flippable: Sequence[bool] | np.ndarray) -> np.ndarray:
+def make_pairs(
+    outfit: Sequence[int] | np.ndarray,
+    split: Sequence[int] | np.ndarray,
+    flippable: Sequence[bool] | np.ndarray,
+) -> np.ndarray:
     """Pairs int32 (P, 3): condition image, target image, flip 0 or 1 (R6).
 
     Ordered pairs of two images with the same outfit and split; training pairs of two flippable images also
@@ -62,8 +68,12 @@ def make_pairs(outfit: Sequence[int] | np.ndarray, split: Sequence[int] | np.nda
     return np.array(pairs, np.int32).reshape(-1, 3)
 
 # %% ../nbs/05_data.ipynb #2d179fde
-def listed_pairs(pairs: Iterable[tuple], names: Sequence[str] | np.ndarray, split: Sequence[int] | np.ndarray,
-                 flippable: Sequence[bool] | np.ndarray) -> np.ndarray:
+def listed_pairs(
+    pairs: Iterable[tuple],
+    names: Sequence[str] | np.ndarray,
+    split: Sequence[int] | np.ndarray,
+    flippable: Sequence[bool] | np.ndarray,
+) -> np.ndarray:
     """Pairs int32 (P, 3) from (condition name, target name), mirrored ones added as in `make_pairs`,
     or from (condition name, target name, flip), which are taken as they are.
 
@@ -76,11 +86,15 @@ def listed_pairs(pairs: Iterable[tuple], names: Sequence[str] | np.ndarray, spli
             continue
         a, b = index[condition], index[target]
         if a == b:
-            raise UserError(f'The list of pairs joins "{condition}" with itself, and a model trained on that '
-                            "learns to copy; take the pair out of the list.")
+            raise UserError(
+                f'The list of pairs joins "{condition}" with itself, and a model trained on that '
+                "learns to copy; take the pair out of the list."
+            )
         if split[a] != split[b]:
-            raise UserError(f'The pair of "{condition}" and "{target}" joins a {SPLITS[split[a]]} image '
-                            f"with a {SPLITS[split[b]]} image; take it out of the list of pairs.")
+            raise UserError(
+                f'The pair of "{condition}" and "{target}" joins a {SPLITS[split[a]]} image '
+                f"with a {SPLITS[split[b]]} image; take it out of the list of pairs."
+            )
         found.append((a, b, *(flip or [0])))
         if not flip and SPLITS[split[a]] == "train" and flippable[a] and flippable[b]:
             found.append((a, b, 1))
@@ -90,6 +104,7 @@ def listed_pairs(pairs: Iterable[tuple], names: Sequence[str] | np.ndarray, spli
 @dataclass
 class PackedExample:
     "An `Example` as the store keeps it: pixels compressed, and whether mirroring changes the image."
+
     name: str
     split: str
     identity: int
@@ -99,6 +114,7 @@ class PackedExample:
     image: bytes
     silhouette: bytes | None = None
 
+
 def _compress(pixels: np.ndarray) -> bytes:
     return zlib.compress(np.ascontiguousarray(pixels, np.uint8), 1)
 
@@ -107,11 +123,15 @@ def pack(example: Example, size: int) -> PackedExample:
     "Compress an example of a store of `size` pixels; `UserError` for another shape or a keypoint like NaN."
     image = example.image
     if image.shape != (size, size, 3) or image.dtype != np.uint8:
-        raise UserError(f"{example.name}: the image is {image.dtype} {image.shape}, "
-                        f"but this store takes uint8 ({size}, {size}, 3).")
+        raise UserError(
+            f"{example.name}: the image is {image.dtype} {image.shape}, "
+            f"but this store takes uint8 ({size}, {size}, 3)."
+        )
     if np.shape(example.keypoints) != (len(KEYPOINTS), 3):
-        raise UserError(f"{example.name}: the keypoints have the shape {np.shape(example.keypoints)}, "
-                        f"but this store takes ({len(KEYPOINTS)}, 3).")
+        raise UserError(
+            f"{example.name}: the keypoints have the shape {np.shape(example.keypoints)}, "
+            f"but this store takes ({len(KEYPOINTS)}, 3)."
+        )
     if example.split not in SPLITS:
         raise UserError(f'{example.name}: the split is "{example.split}"; use one of: {", ".join(SPLITS)}.')
     strange = _not_finite(np.asarray(example.keypoints)[None])
@@ -119,8 +139,17 @@ def pack(example: Example, size: int) -> PackedExample:
         raise UserError(f"{example.name}: {strange[1]}: correct its keypoints, or leave the image out.")
     change = np.abs(image.astype(np.int16) - image[:, ::-1]).mean()
     silhouette = None if example.silhouette is None else _compress(example.silhouette)
-    return PackedExample(example.name, example.split, example.identity, example.outfit, example.keypoints,
-                         bool(change >= FLIP_THRESHOLD), _compress(image), silhouette)
+    return PackedExample(
+        example.name,
+        example.split,
+        example.identity,
+        example.outfit,
+        example.keypoints,
+        bool(change >= FLIP_THRESHOLD),
+        _compress(image),
+        silhouette,
+    )
+
 
 def _not_finite(keypoints: np.ndarray) -> tuple[int, str] | None:
     "The row and a description of the first of the keypoints (N, 18, 3) that has a NaN or an infinite number."
@@ -132,16 +161,25 @@ def _not_finite(keypoints: np.ndarray) -> tuple[int, str] | None:
     return row, f"the {KEYPOINTS[number]} is at x {x}, y {y} with confidence {confidence}"
 
 # %% ../nbs/05_data.ipynb #c57a556e
-_TYPES = dict(keypoints=np.float32, names=h5py.string_dtype(), split=np.int8, identity=np.int32,
-              outfit=np.int32, flippable=bool)
+_TYPES = dict(
+    keypoints=np.float32,
+    names=h5py.string_dtype(),
+    split=np.int8,
+    identity=np.int32,
+    outfit=np.int32,
+    flippable=bool,
+)
 _PACKING = dict(dtype=np.uint8, compression="gzip", compression_opts=1)
+
 
 class _Growing:
     "A data set of compressed images, one a chunk, that is made with the first of them."
+
     def __init__(self, file: h5py.File, name: str, shape: tuple[int, ...]):
         self.dataset: h5py.Dataset | None = None
-        self.make = functools.partial(file.create_dataset, name, (0, *shape), maxshape=(None, *shape),
-                                      chunks=(1, *shape), **_PACKING)
+        self.make = functools.partial(
+            file.create_dataset, name, (0, *shape), maxshape=(None, *shape), chunks=(1, *shape), **_PACKING
+        )
 
     def put(self, packed: bytes) -> None:
         if self.dataset is None:
@@ -150,23 +188,36 @@ class _Growing:
         self.dataset.resize(row + 1, 0)
         self.dataset.id.write_direct_chunk((row,) + (0,) * (self.dataset.ndim - 1), packed)
 
-def _write_images(file: h5py.File, examples: Iterable[Example | PackedExample],
-                  size: int) -> dict[str, np.ndarray]:
+
+def _write_images(
+    file: h5py.File, examples: Iterable[Example | PackedExample], size: int
+) -> dict[str, np.ndarray]:
     "Append images (and silhouettes) one by one; return the columns that are small enough to keep."
-    images, silhouettes = _Growing(file, "images", (size, size, 3)), _Growing(file, "silhouettes", (size, size))
+    images, silhouettes = (
+        _Growing(file, "images", (size, size, 3)),
+        _Growing(file, "silhouettes", (size, size)),
+    )
     columns: dict[str, list] = {name: [] for name in _TYPES}
     for example in examples:
         example = pack(example, size) if isinstance(example, Example) else example
         images.put(example.image)
         if example.silhouette is not None:
             silhouettes.put(example.silhouette)
-        values = dict(keypoints=example.keypoints, names=example.name, split=SPLITS.index(example.split),
-                      identity=example.identity, outfit=example.outfit, flippable=example.flippable)
+        values = dict(
+            keypoints=example.keypoints,
+            names=example.name,
+            split=SPLITS.index(example.split),
+            identity=example.identity,
+            outfit=example.outfit,
+            flippable=example.flippable,
+        )
         for name, value in values.items():
             columns[name].append(value)
     if silhouettes.dataset is not None and len(silhouettes.dataset) != len(columns["names"]):
-        raise UserError(f"{len(silhouettes.dataset)} of {len(columns['names'])} examples have a silhouette: give one to "
-                        "each, or to none.")
+        raise UserError(
+            f"{len(silhouettes.dataset)} of {len(columns['names'])} examples have a silhouette: give one to "
+            "each, or to none."
+        )
     table = {name: np.array(values, dtype=_TYPES[name]) for name, values in columns.items()}
     table["keypoints"] = table["keypoints"].reshape(-1, 18, 3)
     return table
@@ -178,6 +229,7 @@ class _PatientFile(io.FileIO):
     From the first failed write on it only pretends to write; the error is raised before the next example or
     at the end.
     """
+
     def __init__(self, path: Path):
         super().__init__(path, "w+")
         self.error: OSError | None = None
@@ -209,24 +261,37 @@ def _check_names(names: np.ndarray) -> None:
     if (times > 1).any():
         raise UserError(f'Two images have the name "{unique[times > 1][0]}"; rename one of them.')
 
+
 def _check_split(outfit: np.ndarray, split: np.ndarray) -> None:
     # one identity in both splits is the only data of a video: there outfits are numbered by split
     shared = set(outfit[split == 0]) & set(outfit[split == 1])
     if shared:
-        raise UserError(f"{len(shared)} outfits (for example number {min(shared)}) lie in train and in test; "
-                        "split the images so that an outfit is in one of them.")
+        raise UserError(
+            f"{len(shared)} outfits (for example number {min(shared)}) lie in train and in test; "
+            "split the images so that an outfit is in one of them."
+        )
+
 
 def _check_pairs(pairs: np.ndarray, split: np.ndarray, source: str) -> None:
     for number, name in enumerate(SPLITS):
         if not (split[pairs[:, 0]] == number).any():
-            raise UserError(f"{source} gives no {name} pair: it needs two images of one person in "
-                            f"one outfit in the {name} split (found {(split == number).sum()} images there).")
+            raise UserError(
+                f"{source} gives no {name} pair: it needs two images of one person in "
+                f"one outfit in the {name} split (found {(split == number).sum()} images there)."
+            )
 
 # %% ../nbs/05_data.ipynb #e1a7e426
-def write_store(path: str | Path, examples: Iterable[Example | PackedExample], size: int, source: str,
-                licence: str = "", parameters: dict[str, Any] | None = None,
-                counts: dict[str, int] | None = None, rejected: Sequence[tuple[str, str]] = (),
-                pairs: Iterable[tuple] | None = None) -> None:
+def write_store(
+    path: str | Path,
+    examples: Iterable[Example | PackedExample],
+    size: int,
+    source: str,
+    licence: str = "",
+    parameters: dict[str, Any] | None = None,
+    counts: dict[str, int] | None = None,
+    rejected: Sequence[tuple[str, str]] = (),
+    pairs: Iterable[tuple] | None = None,
+) -> None:
     """Write `examples` to an HDF5 store at `path` (R7).
 
     `source` names the data set, `parameters` how it was made, `counts` how many images each filter step left
@@ -239,39 +304,58 @@ def write_store(path: str | Path, examples: Iterable[Example | PackedExample], s
             table = _write_images(file, disk.checked(examples), size)
             _check_split(table["outfit"], table["split"])
             _check_names(table["names"])
-            found = (make_pairs(table["outfit"], table["split"], table["flippable"]) if pairs is None else
-                     listed_pairs(pairs, table["names"], table["split"], table["flippable"]))
+            found = (
+                make_pairs(table["outfit"], table["split"], table["flippable"])
+                if pairs is None
+                else listed_pairs(pairs, table["names"], table["split"], table["flippable"])
+            )
             _check_pairs(found, table["split"], source)
             for name, values in table.items():
                 file[name] = values
             file["pairs"] = found
             file["rejected"] = np.array(list(rejected) or np.empty((0, 2)), dtype=h5py.string_dtype())
-            file.attrs.update(schema=SCHEMA, size=size, source=source, licence=licence,
-                              parameters=json.dumps(parameters or {}),
-                              counts=json.dumps(_with_last(counts or {}, _final_counts(table, found))))
+            file.attrs.update(
+                schema=SCHEMA,
+                size=size,
+                source=source,
+                licence=licence,
+                parameters=json.dumps(parameters or {}),
+                counts=json.dumps(_with_last(counts or {}, _final_counts(table, found))),
+            )
+
 
 def _with_last(counts: dict[str, int], final: dict[str, int]) -> dict[str, int]:
     "Steps in their order, with the final counts last, also of those that a step before had counted."
     return {name: count for name, count in counts.items() if name not in final} | final
 
+
 def _final_counts(table: dict[str, np.ndarray], pairs: np.ndarray) -> dict[str, int]:
     train, part = table["split"] == 0, table["split"][pairs[:, 0]]
-    return {"stored images": len(train), "train images": int(train.sum()), "test images": int((~train).sum()),
-            "train images with those mirrored": int(train.sum() + table["flippable"][train].sum()),
-            "train pairs": int((part == 0).sum()), "test pairs": int((part == 1).sum())}
+    return {
+        "stored images": len(train),
+        "train images": int(train.sum()),
+        "test images": int((~train).sum()),
+        "train images with those mirrored": int(train.sum() + table["flippable"][train].sum()),
+        "train pairs": int((part == 0).sum()),
+        "test pairs": int((part == 1).sum()),
+    }
 
 # %% ../nbs/05_data.ipynb #f2d4b98d
 def _version(path: Path) -> tuple[int, ...]:
     facts = path.stat()
     return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
+
 class _SharedFile:
     "An HDF5 file open for reading; a process that was forked off opens it anew, since HDF5 cannot share it."
+
     def __init__(self, path: str | Path):
         self.path = Path(path)
         if not self.path.is_file():
-            raise UserError(f"There is no store {self.path}; make one with the notebook 10_prepare, or with: "
-                            f"posegen prepare SOURCE {self.path}")
+            raise UserError(
+                f"There is no store {self.path}; make one with the notebook 10_prepare, or with: "
+                f"posegen prepare SOURCE {self.path}"
+            )
         self._place, self._version = self.path.absolute(), _version(self.path)
         self._open()
 
@@ -292,11 +376,13 @@ class _SharedFile:
         return self._file
 
 # %% ../nbs/05_data.ipynb #f5ac366e
-IN_MEMORY_SHARE = 0.25        # image data up to this share of the memory is read at once
+IN_MEMORY_SHARE = 0.25  # image data up to this share of the memory is read at once
+
 
 def processes_here() -> int:
     "How many processes of this run share the machine, as torchrun or accelerate have put it down."
     return int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("WORLD_SIZE") or 1)
+
 
 def _memory_bytes() -> int:
     "What this process may use: its share of the machine's memory, or of less in a container."
@@ -308,6 +394,7 @@ def _memory_bytes() -> int:
 # %% ../nbs/05_data.ipynb #a9d12b71
 class _StoredImages(_SharedFile):
     "The images of a store, in memory if they fit."
+
     names: np.ndarray
     size: int
 
@@ -331,8 +418,9 @@ class _StoredImages(_SharedFile):
             return self.file["images"][which]
         except OSError as error:
             what = "its images" if isinstance(which, slice) else f'image {which}, "{self.names[which]}",'
-            raise UserError(f"{self.path} is damaged ({what} cannot be read: {error}): "
-                            "prepare it again.") from None
+            raise UserError(
+                f"{self.path} is damaged ({what} cannot be read: {error}): prepare it again."
+            ) from None
 
     def read(self, index: np.ndarray) -> np.ndarray:
         "A copy of the images uint8 (n, S, S, 3) at `index`, in that order."
@@ -340,12 +428,13 @@ class _StoredImages(_SharedFile):
         if self.in_memory:
             return self.images[index]
         images = np.empty((len(index), self.size, self.size, 3), np.uint8)
-        for number, row in enumerate(index):       # one by one: to select several takes HDF5 25 times as long
+        for number, row in enumerate(index):  # one by one: to select several takes HDF5 25 times as long
             images[number] = self._sound(int(row))
         return images
 
 # %% ../nbs/05_data.ipynb #559c4bd3
 _COLUMNS = dict(keypoints=(18, 3), names=(), split=(), identity=(), outfit=(), flippable=())
+
 
 class Store(_StoredImages):
     """A data set on disk (R7). Small columns are arrays; `images` is one too if it takes no more than
@@ -358,11 +447,14 @@ class Store(_StoredImages):
     Raises `UserError` for a missing, truncated or foreign file, for a keypoint that is no number, and when
     images that are asked for are damaged.
     """
+
     def __init__(self, path: str | Path):
         super().__init__(path)
         if self.file.attrs.get("schema") != SCHEMA:
-            raise UserError(f"{self.path} is an HDF5 file but not a store of this version "
-                            f"(schema {self.file.attrs.get('schema')}, expected {SCHEMA}): prepare it again.")
+            raise UserError(
+                f"{self.path} is an HDF5 file but not a store of this version "
+                f"(schema {self.file.attrs.get('schema')}, expected {SCHEMA}): prepare it again."
+            )
         try:
             self._check_layout()
             self._read_columns()
@@ -371,8 +463,10 @@ class Store(_StoredImages):
         strange = _not_finite(self.keypoints)
         if strange:
             row, what = strange
-            raise UserError(f'{self.path} is damaged (row {row}, "{self.names[row]}": {what}): '
-                            "prepare it again from keypoints that are numbers.")
+            raise UserError(
+                f'{self.path} is damaged (row {row}, "{self.names[row]}": {what}): '
+                "prepare it again from keypoints that are numbers."
+            )
 
     def _read_columns(self) -> None:
         attributes = self.file.attrs
@@ -408,6 +502,7 @@ class Store(_StoredImages):
             return "overfitting check"
         return "embedded data set" if self.source == "embedded people" else "own data"
 
+
 def open_store(path: str | Path) -> Store:
     "Open a store for reading; see `Store`."
     return Store(path)
@@ -417,13 +512,16 @@ def normalise(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     "uint8 to floating point in [-1, 1]: (x - 127.5) / 127.5 (report section 4, R8)."
     return (images.to(dtype) - 127.5) / 127.5
 
+
 def to_uint8(images: Tensor) -> np.ndarray:
     "Network images (N, 3, H, W) around [-1, 1] to uint8 (N, H, W, 3), clipped and rounded."
     return (images.detach() * 127.5 + 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
 
+
 class PairDataset(torch.utils.data.Dataset):
     """The pairs of one split. Item: dict with `condition`, `target` float32 (3, S, S) in [-1, 1],
     `condition_keypoints`, `target_keypoints` float32 (18, 3), and `pair`, its row in `store.pairs`."""
+
     def __init__(self, store: Store, split: str = "train"):
         self.store = store
         self.rows = np.flatnonzero(store.split[store.pairs[:, 0]] == SPLITS.index(split))
@@ -477,8 +575,10 @@ def hold_out(dataset: PairDataset, share: float = 0.05, seed: int = 0) -> tuple[
     training = dataset.only(~condition & ~target)
     validation = dataset.only(condition & target & (pairs[:, 2] == 0))
     if not len(training) or not len(validation):
-        raise UserError(f"{store.path} has too few images ({len(pairs)} training pairs) to keep some aside "
-                        "for validation: bring more, or set validate_every to 0.")
+        raise UserError(
+            f"{store.path} has too few images ({len(pairs)} training pairs) to keep some aside "
+            "for validation: bring more, or set validate_every to 0."
+        )
     return training, validation
 
 # %% ../nbs/05_data.ipynb #f7b84279
@@ -488,10 +588,13 @@ class PairBatches:
     An epoch is a permutation of all pairs; its last incomplete batch is left out. Raises `UserError` if `n`
     is too small.
     """
+
     def __init__(self, n: int, batch_size: int, seed: int, position: int = 0):
         if n < batch_size:
-            raise UserError(f"The store has {n} training pairs, fewer than one batch of {batch_size}: "
-                            "bring more images or set a smaller batch_size.")
+            raise UserError(
+                f"The store has {n} training pairs, fewer than one batch of {batch_size}: "
+                "bring more images or set a smaller batch_size."
+            )
         self.n, self.batch_size, self.seed, self.position = n, batch_size, seed, position
         self.epoch, self.order = -1, np.array([])
 
@@ -503,4 +606,4 @@ class PairBatches:
         if epoch != self.epoch:
             self.epoch, self.order = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.n)
         self.position += 1
-        return self.order[start * self.batch_size:(start + 1) * self.batch_size].tolist()
+        return self.order[start * self.batch_size : (start + 1) * self.batch_size].tolist()

@@ -8,48 +8,63 @@ import dataclasses
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from .core import UserError, file_hash, nearest_name
 from .folders import Files, ImagePoses, files_below, keypoint_files
-from .images import read_image, square_image
 from .keypoints import CSV_HEADER, PERSON_CHOICES
 from .names import NameIndex, name_key, parse_name
 from .pose import KEYPOINTS, keypoint
-from .splits import (FOLDER_SPLITS, Split, choose_pairs, find_leaks, folder_split, pair_lists,
-                            read_pairs,
-                            split_images)
+from posegen.splits import (
+    FOLDER_SPLITS,
+    Split,
+    choose_pairs,
+    find_leaks,
+    folder_split,
+    pair_lists,
+    read_pairs,
+    split_images,
+)
 
-_all_ = ["read_image", "square_image"]         # a source's images are opened and squared with these
+_all_ = ["read_image", "square_image"]  # a source's images are opened and squared with these
 
 # %% ../nbs/04_deepfashion.ipynb #4b418063
-_CHOICES = dict(person=PERSON_CHOICES, split=("auto", "official", "list", "folder", "identity"),
-                pairs=("auto", "list", "all"), frame=("auto", "own", "256", "patn"))
+_CHOICES = dict(
+    person=PERSON_CHOICES,
+    split=("auto", "official", "list", "folder", "identity"),
+    pairs=("auto", "list", "all"),
+    frame=("auto", "own", "256", "patn"),
+)
+
 
 @dataclass(frozen=True)
 class Rules:
     "What is kept, and how it is split and paired (R4, R6)."
+
     # keypoints of a complete pose; or "any"
     require: str = "right_shoulder,left_shoulder,right_hip,left_hip"
-    least: int = 1             # how many keypoints a pose has at least
-    person: str = "only"       # of an image with several people: "only" leaves it out, "largest" takes one
-    split: str = "auto"        # by "official" partition, "list", "folder" or "identity"
-    pairs: str = "auto"        # from the pair "list", or "all" of one outfit
-    frame: str = "auto"        # of keypoint tables: the images' "own" pixels, "256" or "patn"
+    least: int = 1  # how many keypoints a pose has at least
+    person: str = "only"  # of an image with several people: "only" leaves it out, "largest" takes one
+    split: str = "auto"  # by "official" partition, "list", "folder" or "identity"
+    pairs: str = "auto"  # from the pair "list", or "all" of one outfit
+    frame: str = "auto"  # of keypoint tables: the images' "own" pixels, "256" or "patn"
 
     def __post_init__(self):
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise UserError(f'The rule {name} is "{getattr(self, name)}"; use one of: '
-                                f'{", ".join(allowed)}.')
+                raise UserError(
+                    f'The rule {name} is "{getattr(self, name)}"; use one of: {", ".join(allowed)}.'
+                )
         for name in self.required:
             if name not in KEYPOINTS:
-                raise UserError(f'The rule require names "{name}", which is no keypoint; '
-                                f"{nearest_name(name, KEYPOINTS)}")
+                raise UserError(
+                    f'The rule require names "{name}", which is no keypoint; {nearest_name(name, KEYPOINTS)}'
+                )
         if not 1 <= self.least <= len(KEYPOINTS):
             raise UserError(f"The rule least is {self.least}; a pose has 1 to {len(KEYPOINTS)} keypoints.")
 
@@ -79,8 +94,9 @@ def _rule_values(words: Sequence[str], names: list[str]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in names:
-            raise UserError(f'"{word}" is no rule; write RULE=VALUE, where RULE is one of: '
-                            f'{", ".join(names)}.')
+            raise UserError(
+                f'"{word}" is no rule; write RULE=VALUE, where RULE is one of: {", ".join(names)}.'
+            )
         if name == "least" and not value.isdigit():
             raise UserError(f'The rule least takes a whole number, not "{value}".')
         values[name] = int(value) if name == "least" else value
@@ -90,24 +106,27 @@ def _rule_values(words: Sequence[str], names: list[str]) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Entry:
     "One image to be stored."
-    name: str                     # its path below the source's folder, with slashes
+
+    name: str  # its path below the source's folder, with slashes
     path: Path
-    keypoints: np.ndarray         # float32 (18, 3): x, y, confidence (0 = missing)
-    split: str                    # "train" or "test"
-    identity: str                 # DeepFashion's item, or the person's folder
-    outfit: str                   # pairs are made within one outfit
-    frame: int | None = None      # None: keypoints in the file's own pixels; else as in `square_image`
+    keypoints: np.ndarray  # float32 (18, 3): x, y, confidence (0 = missing)
+    split: str  # "train" or "test"
+    identity: str  # DeepFashion's item, or the person's folder
+    outfit: str  # pairs are made within one outfit
+    frame: int | None = None  # None: keypoints in the file's own pixels; else as in `square_image`
+
 
 @dataclass
 class Listing:
     "What a source offers: images in storing order, how many each step left, and what was left out and why."
-    layout: str                               # in-shop, pg2, patn, people or folder
+
+    layout: str  # in-shop, pg2, patn, people or folder
     entries: list[Entry]
     # (condition, target) by name; None: every ordered pair of one outfit
     pairs: list[tuple[str, str]] | None
     counts: dict[str, int]
-    rejected: list[tuple[str, str]]           # (name, reason)
-    parameters: dict[str, Any]                # rules, and the sha256 of each table and list that was read
+    rejected: list[tuple[str, str]]  # (name, reason)
+    parameters: dict[str, Any]  # rules, and the sha256 of each table and list that was read
     source: str
     licence: str
     warnings: list[str] = field(default_factory=list)
@@ -115,6 +134,7 @@ class Listing:
 # %% ../nbs/04_deepfashion.ipynb #3afe7707
 class _Ledger:
     "The images that are still in, how many each step left, and the others with the reason."
+
     def __init__(self, images: list[str], rejected: list[tuple[str, str]]):
         self.images, self.rejected = images, rejected
         self.counts: dict[str, int] = {}
@@ -127,9 +147,12 @@ class _Ledger:
         self.counts[step] = len(self.images)
 
 # %% ../nbs/04_deepfashion.ipynb #c6b7d384
-_RECOGNISED = ("Recognised are: DeepFashion In-shop (Img/img/WOMEN/… with Eval/list_eval_partition.txt), "
-               "PG2 (filted_up_train, filted_up_test, PoseFiltered/*.p), PATN (train, test, *.lst, *.csv), "
-               "one subfolder a person, or one folder of images.")
+_RECOGNISED = (
+    "Recognised are: DeepFashion In-shop (Img/img/WOMEN/… with Eval/list_eval_partition.txt), "
+    "PG2 (filted_up_train, filted_up_test, PoseFiltered/*.p), PATN (train, test, *.lst, *.csv), "
+    "one subfolder a person, or one folder of images."
+)
+
 
 def _layout(files: Files) -> str:
     if not files.images:
@@ -138,18 +161,31 @@ def _layout(files: Files) -> str:
         return "pg2"
     if sum(parse_name(image) is not None for image in files.images) > len(files.images) / 2:
         lists = {Path(name).name for name in files.others}
-        return "patn" if {"train.lst",
-                          "test.lst"} <= lists or all(map(folder_split, files.images)) else "in-shop"
+        return (
+            "patn"
+            if {"train.lst", "test.lst"} <= lists or all(map(folder_split, files.images))
+            else "in-shop"
+        )
     return "people" if len({os.path.dirname(image) for image in files.images}) > 1 else "folder"
+
 
 def _nothing_found(files: Files) -> str:
     found = sorted({name.split("/")[0] for name in files.others} | {name for name, _ in files.rejected})
     archives = [name for name in files.others if name.endswith((".zip", ".tar", ".gz"))]
-    hints = [f"Unpack {archives[0]} first."] if archives else [f"{name}: {why}." for name,
-                                                               why in files.rejected[:1]]
-    return " ".join([f"{files.root} holds no image that can be used (found: "
-                     f"{', '.join(found[:5]) or 'nothing'}"
-                     f"{' …' if len(found) > 5 else ''}).", *hints, _RECOGNISED])
+    hints = (
+        [f"Unpack {archives[0]} first."]
+        if archives
+        else [f"{name}: {why}." for name, why in files.rejected[:1]]
+    )
+    return " ".join(
+        [
+            f"{files.root} holds no image that can be used (found: "
+            f"{', '.join(found[:5]) or 'nothing'}"
+            f"{' …' if len(found) > 5 else ''}).",
+            *hints,
+            _RECOGNISED,
+        ]
+    )
 
 # %% ../nbs/04_deepfashion.ipynb #71ad3cb4
 def _set_copies_aside(ledger: _Ledger) -> None:
@@ -158,8 +194,10 @@ def _set_copies_aside(ledger: _Ledger) -> None:
     high = {image: name_key(image) for image in ledger.images if "img_highres" in image.split("/")[:-1]}
     others = {name_key(image) for image in ledger.images if image not in high}
     doubled = {image for image, key in high.items() if key in others}
-    for label, copies in (("mirrored copies, not needed", mirrored),
-                          ("copies in img_highres, not used", doubled)):
+    for label, copies in (
+        ("mirrored copies, not needed", mirrored),
+        ("copies in img_highres, not used", doubled),
+    ):
         if copies:
             ledger.counts[label] = len(copies)
             ledger.images = [image for image in ledger.images if image not in copies]
@@ -175,65 +213,86 @@ def owners(images: Sequence[str]) -> dict[str, tuple[str, str]]:
         if name:
             found[image] = name.item, name.outfit
         else:
-            own = folders[image][len(shared):] or folders[image][-1:] or ["."]
+            own = folders[image][len(shared) :] or folders[image][-1:] or ["."]
             found[image] = own[0], "/".join(own)
     return found
+
 
 def _shared_folders(images: Sequence[str]) -> list[str]:
     "The folders that all images lie in whose names do not tell their owner, split and outfit aside."
     return list(os.path.commonprefix([_person_folders(image) for image in images if not parse_name(image)]))
 
+
 def _person_folders(image: str) -> list[str]:
     return [part for part in image.split("/")[:-1] if part not in FOLDER_SPLITS]
 
 # %% ../nbs/04_deepfashion.ipynb #4c1fa422
-def _read_poses(files: Files, index: NameIndex, keypoints: str | Path | None, rules: Rules,
-                layout: str) -> ImagePoses:
+def _read_poses(
+    files: Files, index: NameIndex, keypoints: str | Path | None, rules: Rules, layout: str
+) -> ImagePoses:
     "All poses. In a folder of one's own, a row without an image is an error: somebody mistyped a name."
     poses = ImagePoses(files.root, index, rules.person, rules.frame)
     for path, name in keypoint_files(files, keypoints):
         poses.read(path, name)
     if not poses.files:
-        raise UserError(f"{keypoints or files.root} holds no keypoints for the {len(files.images)} images "
-                        f'({layout} layout): add a table (.csv that begins with "{CSV_HEADER}"), '
-                        "PG2's pickles or OpenPose's files, or let the estimator find the keypoints: "
-                        "--keypoints estimate.")
+        raise UserError(
+            f"{keypoints or files.root} holds no keypoints for the {len(files.images)} images "
+            f'({layout} layout): add a table (.csv that begins with "{CSV_HEADER}"), '
+            "PG2's pickles or OpenPose's files, or let the estimator find the keypoints: "
+            "--keypoints estimate."
+        )
     if poses.strangers and layout in ("people", "folder"):
         name, path = poses.strangers[0]
-        raise UserError(f'{path} names the image "{name}", but there is no such file in {files.root}, or '
-                        "several in different folders: correct or remove the row, or add the image.")
+        raise UserError(
+            f'{path} names the image "{name}", but there is no such file in {files.root}, or '
+            "several in different folders: correct or remove the row, or add the image."
+        )
     return poses
 
 # %% ../nbs/04_deepfashion.ipynb #0a059835
 def _filter(ledger: _Ledger, poses: ImagePoses, rules: Rules) -> None:
     "Leave only images with one complete pose."
+
     def visible(image: str) -> np.ndarray:
         return poses.found[image][0][:, 2] > 0
-    ledger.keep("with a row in the table",
-                lambda image: None if image in poses.origin else "no row in the table")
+
+    ledger.keep(
+        "with a row in the table", lambda image: None if image in poses.origin else "no row in the table"
+    )
     if poses.objections:
         ledger.keep("with one readable pose", poses.objections.get)
     ledger.keep("with keypoints", lambda image: None if visible(image).any() else "no keypoint in its row")
     ledger.keep("complete", lambda image: rules.objection(poses.found[image][0]))
 
 # %% ../nbs/04_deepfashion.ipynb #ced03276
-def _divide(ledger: _Ledger, files: Files, poses: ImagePoses, index: NameIndex,
-            owned: dict[str, tuple[str, str]],
-            rules: Rules) -> tuple[Split, dict[str, tuple[str, str]], list[str]]:
+def _divide(
+    ledger: _Ledger,
+    files: Files,
+    poses: ImagePoses,
+    index: NameIndex,
+    owned: dict[str, tuple[str, str]],
+    rules: Rules,
+) -> tuple[Split, dict[str, tuple[str, str]], list[str]]:
     "The split; the owners, whose outfits end in the split if frames of one person are split; warnings."
     trial = _Ledger(ledger.images, [])
-    _filter(trial, poses, rules)                        # what is left in the end tells who can be tested
+    _filter(trial, poses, rules)  # what is left in the end tells who can be tested
     split = split_images(files, ledger.images, index, owned, trial.images, rules.split)
     unlisted = "not in the lists of the split" if split.files else "in neither a train nor a test folder"
     ledger.keep("in a split", lambda image: None if image in split.of else unlisted)
     if split.how.startswith("frames"):
-        owned = {image: (identity, f"{outfit} {split.of[image]}") for image,
-                 (identity, outfit) in owned.items()}
-        return split, owned, ["There is one identity only, so its frames are split: every result is an "
-                              "overfitting check."]
+        owned = {
+            image: (identity, f"{outfit} {split.of[image]}") for image, (identity, outfit) in owned.items()
+        }
+        return (
+            split,
+            owned,
+            ["There is one identity only, so its frames are split: every result is an overfitting check."],
+        )
     leaking, warnings = find_leaks(ledger.images, owned, split.of)
-    ledger.keep("of outfits in one split", lambda image: "its outfit is tested, filed under another category"
-                if image in leaking else None)
+    ledger.keep(
+        "of outfits in one split",
+        lambda image: "its outfit is tested, filed under another category" if image in leaking else None,
+    )
     return split, owned, warnings
 
 # %% ../nbs/04_deepfashion.ipynb #28b0da78
@@ -243,13 +302,17 @@ def _about_folders(layout: str, owned: dict[str, tuple[str, str]]) -> list[str]:
     people = sorted({identity for identity, _ in owned.values()})
     if layout != "people" or not shared or len(people) == 1:
         return []
-    return [f"The folders below {shared}/ are taken for people "
-            f"({', '.join(people[:3])}{', …' if people[3:] else ''}): "
-            f"if all show one person, put that person's images into one folder."]
+    return [
+        f"The folders below {shared}/ are taken for people "
+        f"({', '.join(people[:3])}{', …' if people[3:] else ''}): "
+        f"if all show one person, put that person's images into one folder."
+    ]
+
 
 def _about_strangers(where: str, names: list[str]) -> list[str]:
     text = f"{len(names)} names in the {where} have no image in the folder, for example "
     return [f'{text}"{names[0]}".'] if names else []
+
 
 def _digests(paths: list[Path]) -> dict[str, str]:
     "sha256 by file name; of many files (OpenPose writes one an image), one for all."
@@ -258,10 +321,16 @@ def _digests(paths: list[Path]) -> dict[str, str]:
     return {f"{len(paths)} files": hashlib.sha256("".join(map(file_hash, paths)).encode()).hexdigest()}
 
 # %% ../nbs/04_deepfashion.ipynb #69be2d06
-_SOURCES = {"in-shop": "DeepFashion In-shop", "pg2": "DeepFashion as PG2 prepared it",
-            "patn": "DeepFashion as PATN prepared it"}
-_LICENCES = (("DeepFashion: non-commercial research and education only", _SOURCES),
-             ("that of the images' owner", ("people", "folder")))
+_SOURCES = {
+    "in-shop": "DeepFashion In-shop",
+    "pg2": "DeepFashion as PG2 prepared it",
+    "patn": "DeepFashion as PATN prepared it",
+}
+_LICENCES = (
+    ("DeepFashion: non-commercial research and education only", _SOURCES),
+    ("that of the images' owner", ("people", "folder")),
+)
+
 
 def list_source(folder: str | Path, keypoints: str | Path | None = None, rules: Rules = Rules()) -> Listing:
     """What a folder offers for a store: images with keypoints, splits, identities, outfits, pairs (R4, R6).
@@ -284,23 +353,47 @@ def list_source(folder: str | Path, keypoints: str | Path | None = None, rules: 
     _filter(ledger, poses, rules)
     if not ledger.images:
         raise _nothing_left(root, ledger)
-    entries = [Entry(image, root/image, pose, split.of[image], *owned[image], frame)
-               for image in ledger.images for pose, frame in [poses.found[image]]]
+    entries = [
+        Entry(image, root / image, pose, split.of[image], *owned[image], frame)
+        for image in ledger.images
+        for pose, frame in [poses.found[image]]
+    ]
     for part in ("train", "test"):
         ledger.counts[f"{part} images"] = sum(entry.split == part for entry in entries)
     lists = pair_lists(files, rules.pairs)
-    pairs = choose_pairs([pair for path in lists for pair in read_pairs(path)], index,
-                         {entry.name: entry.outfit for entry in entries}, split.of, ledger.counts)
+    pairs = choose_pairs(
+        [pair for path in lists for pair in read_pairs(path)],
+        index,
+        {entry.name: entry.outfit for entry in entries},
+        split.of,
+        ledger.counts,
+    )
     warnings += _about_strangers("keypoint files", [name for name, _ in poses.strangers])
     warnings += _about_strangers("lists of the split", split.strangers)
-    parameters = {"rules": dataclasses.asdict(rules), "split": split.how, "tables": _digests(poses.files),
-                  "lists": _digests(split.files), "pair lists": _digests(lists)}
+    parameters = {
+        "rules": dataclasses.asdict(rules),
+        "split": split.how,
+        "tables": _digests(poses.files),
+        "lists": _digests(split.files),
+        "pair lists": _digests(lists),
+    }
     licence = next(text for text, layouts in _LICENCES if layout in layouts)
-    return Listing(layout, entries, pairs, ledger.counts, ledger.rejected, parameters,
-                   f"{_SOURCES.get(layout, 'images')}, folder {root.resolve().name}", licence, warnings)
+    return Listing(
+        layout,
+        entries,
+        pairs,
+        ledger.counts,
+        ledger.rejected,
+        parameters,
+        f"{_SOURCES.get(layout, 'images')}, folder {root.resolve().name}",
+        licence,
+        warnings,
+    )
+
 
 def _nothing_left(root: Path, ledger: _Ledger) -> UserError:
     reason, number = Counter(reason for _, reason in ledger.rejected).most_common(1)[0]
     hint = "; take the largest of them with --rule person=largest." if " people" in reason else "."
-    return UserError(f"No image of {root} is left; the most frequent reason ({number} images): "
-                     f"{reason}{hint}")
+    return UserError(
+        f"No image of {root} is left; the most frequent reason ({number} images): {reason}{hint}"
+    )

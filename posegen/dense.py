@@ -7,9 +7,9 @@ __all__ = ['PARTS', 'write_dense', 'read_dense', 'recover_keypoints', 'DenseFile
 # %% ../nbs/05c_dense.ipynb #49c109f6
 import hashlib
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
 
 import h5py
 import numpy as np
@@ -22,7 +22,8 @@ from .pose import KEYPOINTS, flip_keypoints, pose_maps, pose_mask, pose_radius
 from .splits import TEST_EVERY
 
 # %% ../nbs/05c_dense.ipynb #3bf871c2
-PARTS = {"image_raw": 3, "pose_r8": len(KEYPOINTS), "pose_mask_r8": 1}      # dataset name: channels
+PARTS = {"image_raw": 3, "pose_r8": len(KEYPOINTS), "pose_mask_r8": 1}  # dataset name: channels
+
 
 def write_dense(store: Store, folder: str | Path, split: str = "train", limit: int | None = None) -> None:
     """Write pairs in the report's dense layout: `folder`/pairs.h5 and `folder`/total_pairs.txt (R7).
@@ -32,23 +33,28 @@ def write_dense(store: Store, folder: str | Path, split: str = "train", limit: i
     """
     dataset, folder = PairDataset(store, split), Path(folder)
     n = len(dataset) if limit is None else min(limit, len(dataset))
-    with atomic_path(folder/"pairs.h5") as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(folder / "pairs.h5") as temporary, h5py.File(temporary, "w") as file:
         for i in range(n):
             item = dataset.batch([i])
             for number, name in enumerate(("condition", "target")):
                 keypoints = item[f"{name}_keypoints"]
-                arrays = dict(zip(PARTS, (item[name], pose_maps(keypoints, store.size) > 0,
-                                          pose_mask(keypoints, store.size))))
+                arrays = dict(
+                    zip(
+                        PARTS,
+                        (item[name], pose_maps(keypoints, store.size) > 0, pose_mask(keypoints, store.size)),
+                    )
+                )
                 for key, value in arrays.items():
-                    file.create_dataset(f"Data_{i}/{key}_{number}", data=value[0].permute(1, 2, 0).byte(),
-                                        compression="gzip")
-    with atomic_path(folder/"total_pairs.txt") as temporary:
+                    file.create_dataset(
+                        f"Data_{i}/{key}_{number}", data=value[0].permute(1, 2, 0).byte(), compression="gzip"
+                    )
+    with atomic_path(folder / "total_pairs.txt") as temporary:
         temporary.write_text(f"cnt:{n}")
 
 # %% ../nbs/05c_dense.ipynb #2325c02a
 def read_dense(folder: str | Path, index: int) -> dict[str, np.ndarray]:
     "One pair of the report's dense layout as a dict of arrays; `UserError` when it is not there."
-    path = Path(folder)/"pairs.h5"
+    path = Path(folder) / "pairs.h5"
     if not path.is_file():
         raise UserError(f"There is no dense file {path}.")
     with h5py.File(path, "r") as file:
@@ -62,8 +68,9 @@ def _disc_centres(x: np.ndarray, y: np.ndarray, size: int) -> np.ndarray:
     radius = pose_radius(size)
     choices = [_centres_along(positions, size, int(radius)) for positions in (x, y)]
     centres = np.array(list(itertools.product(*choices)), dtype=np.int64).reshape(-1, 2)
-    inside = ((x - centres[:, :1])**2 + (y - centres[:, 1:])**2 <= radius**2).all(1)
+    inside = ((x - centres[:, :1]) ** 2 + (y - centres[:, 1:]) ** 2 <= radius**2).all(1)
     return centres[inside][_visible_pixels(centres[inside], size) == len(x)]
+
 
 def _centres_along(positions: np.ndarray, size: int, reach: int) -> Sequence[int]:
     low, high = positions.min(), positions.max()
@@ -71,11 +78,12 @@ def _centres_along(positions: np.ndarray, size: int, reach: int) -> Sequence[int
         return [(low + high) // 2]
     return range(high - reach, low + reach + 1)
 
+
 def _visible_pixels(centres: np.ndarray, size: int) -> np.ndarray:
     "How many pixels of the discs around centres (n, 2) lie in the image."
     reach = np.arange(-int(pose_radius(size)), int(pose_radius(size)) + 1)
     dx, dy = (offset.ravel() for offset in np.meshgrid(reach, reach))
-    disc = dx**2 + dy**2 <= pose_radius(size)**2
+    disc = dx**2 + dy**2 <= pose_radius(size) ** 2
     x, y = centres[:, :1] + dx[disc], centres[:, 1:] + dy[disc]
     return ((x >= 0) & (x < size) & (y >= 0) & (y < size)).sum(1)
 
@@ -102,14 +110,16 @@ def recover_keypoints(maps: np.ndarray) -> tuple[np.ndarray, int, int]:
 @dataclass(frozen=True)
 class DenseFile:
     "A file of pairs and the split that its place tells, if any."
+
     path: Path
     split: str | None
     pairs: int
-    size: int                         # side of the images, pixels
+    size: int  # side of the images, pixels
 
     @property
     def prefix(self) -> str:
         return f"{self.split}/" if self.split else ""
+
 
 def find_dense(source: str | Path) -> list[DenseFile]:
     """The dense files at `source`: itself, the one in this folder, or those in its folders train and test.
@@ -117,7 +127,7 @@ def find_dense(source: str | Path) -> list[DenseFile]:
     An empty list where there is none. Raises `UserError` for a count that does not agree with the file.
     """
     source = Path(source)
-    parts = [(source/split, split) for split in ("train", "test") if (source/split).is_dir()]
+    parts = [(source / split, split) for split in ("train", "test") if (source / split).is_dir()]
     found = []
     for place, split in [(source, None), *parts]:
         files = [place] if place.is_file() else sorted(place.glob("*.h5")) + sorted(place.glob("*.hdf5"))
@@ -125,8 +135,10 @@ def find_dense(source: str | Path) -> list[DenseFile]:
     splits = [file.split for file in found]
     if len(found) > 1 and sorted(map(str, splits)) != ["test", "train"]:
         names = ", ".join(str(file.path) for file in found)
-        raise UserError(f"{source} holds several dense files: {names}; name one of them, or put one into "
-                        '"train" and one into "test".')
+        raise UserError(
+            f"{source} holds several dense files: {names}; name one of them, or put one into "
+            '"train" and one into "test".'
+        )
     return found
 
 # %% ../nbs/05c_dense.ipynb #b1de8a2c
@@ -136,9 +148,10 @@ def _is_dense(path: Path) -> bool:
             return any(name.startswith("Data_") for name in itertools.islice(file, 3))
     except OSError as error:
         if not path.with_name("total_pairs.txt").is_file():
-            return False                                          # whatever it is, it is not ours to judge
+            return False  # whatever it is, it is not ours to judge
         reason = "is cut short" if "truncated" in str(error) else "is not an HDF5 file"
         raise UserError(f"{path} {reason}: copy it again.") from None
+
 
 def _dense_file(path: Path, split: str | None) -> DenseFile:
     with h5py.File(path, "r") as file:
@@ -147,8 +160,10 @@ def _dense_file(path: Path, split: str | None) -> DenseFile:
     told = path.with_name("total_pairs.txt")
     text = told.read_text(errors="replace").strip() if told.is_file() else f"cnt:{n}"
     if text != f"cnt:{n}":
-        raise UserError(f'{told} says "{text[:40]}", but {path} holds {n} pairs ("cnt:{n}"): one of the two '
-                        "is not whole, so copy them again.")
+        raise UserError(
+            f'{told} says "{text[:40]}", but {path} holds {n} pairs ("cnt:{n}"): one of the two '
+            "is not whole, so copy them again."
+        )
     return DenseFile(path, split, n, size)
 
 # %% ../nbs/05c_dense.ipynb #d6629f58
@@ -157,12 +172,16 @@ def _dataset(file: h5py.File, pair: int, part: str, side: int) -> h5py.Dataset:
     dataset = file.get(name)
     if not isinstance(dataset, h5py.Dataset):
         parts = ", ".join(f"{part}_0, {part}_1" for part in PARTS)
-        raise UserError(f'{file.filename} has no "{name}": pairs are numbered from 0 without a gap, and each '
-                        f"has {parts}; copy the file again.")
+        raise UserError(
+            f'{file.filename} has no "{name}": pairs are numbered from 0 without a gap, and each '
+            f"has {parts}; copy the file again."
+        )
     size = dataset.shape[0] if dataset.ndim else 0
     if dataset.shape != (size, size, PARTS[part]) or dataset.dtype.kind not in "buif":
-        raise UserError(f'{file.filename}: "{name}" is {dataset.dtype} {dataset.shape}, but a square of '
-                        f"{PARTS[part]} channels of numbers is needed.")
+        raise UserError(
+            f'{file.filename}: "{name}" is {dataset.dtype} {dataset.shape}, but a square of '
+            f"{PARTS[part]} channels of numbers is needed."
+        )
     return dataset
 
 # %% ../nbs/05c_dense.ipynb #7bba86d2
@@ -178,6 +197,7 @@ def _fingerprint(file: h5py.File, pair: int, side: int) -> str:
                 digest.update(dataset.id.read_direct_chunk(dataset.id.get_chunk_info(number).chunk_offset)[1])
     return digest.hexdigest()
 
+
 def fingerprints(path: Path, pairs: range) -> dict[str, np.ndarray]:
     "Of some pairs of a file `keys` (n, 2): hashes of condition and target, each with its maps and mask."
     try:
@@ -191,27 +211,37 @@ def fingerprints(path: Path, pairs: range) -> dict[str, np.ndarray]:
 @dataclass
 class DenseImage:
     "One image of a dense file, with what was found out about it."
-    example: Example                  # split, identity and outfit are not known yet
-    digest: str                       # of pixels and keypoints
-    mirror_digest: str                # of those of its mirror image
-    uncertain: int                    # keypoints of which several positions are possible
-    maps_differ: bool                 # maps drawn from the keypoints are not those of the file
-    mask_pixels: int                  # pixels in which the mask drawn from them is not that of the file
+
+    example: Example  # split, identity and outfit are not known yet
+    digest: str  # of pixels and keypoints
+    mirror_digest: str  # of those of its mirror image
+    uncertain: int  # keypoints of which several positions are possible
+    maps_differ: bool  # maps drawn from the keypoints are not those of the file
+    mask_pixels: int  # pixels in which the mask drawn from them is not that of the file
+
 
 def dense_image(file: h5py.File, pair: int, side: int, name: str) -> DenseImage:
     "Unpack one side (0 or 1) of a pair and check it; `UserError` for pixels that are no 8-bit colours."
     pixels, maps, mask = (_dataset(file, pair, part, side)[:] for part in PARTS)
     if (pixels < 0).any() or (pixels > 255).any() or (pixels != np.trunc(pixels)).any():
-        raise UserError(f"{file.filename}, pair {pair}: the image holds values that are no whole numbers "
-                        "from 0 to 255; write the images as they were, not normalised.")
+        raise UserError(
+            f"{file.filename}, pair {pair}: the image holds values that are no whole numbers "
+            "from 0 to 255; write the images as they were, not normalised."
+        )
     pixels, size = pixels.astype(np.uint8), len(pixels)
     keypoints, uncertain, _ = recover_keypoints(maps)
     maps_again = pose_maps(keypoints, size).permute(1, 2, 0).numpy() > 0
     mask_again = pose_mask(keypoints, size).permute(1, 2, 0).numpy() > 0
     mirrored = pixels[:, ::-1], flip_keypoints(keypoints, size)
-    return DenseImage(Example(pixels, keypoints, name, "train", 0, 0), _digest(pixels, keypoints),
-                      _digest(*mirrored), uncertain, bool((maps_again != (maps > 0)).any()),
-                      int((mask_again != (mask > 0)).sum()))
+    return DenseImage(
+        Example(pixels, keypoints, name, "train", 0, 0),
+        _digest(pixels, keypoints),
+        _digest(*mirrored),
+        uncertain,
+        bool((maps_again != (maps > 0)).any()),
+        int((mask_again != (mask > 0)).sum()),
+    )
+
 
 def _digest(pixels: np.ndarray, keypoints: np.ndarray) -> str:
     return hashlib.sha256(pixels.tobytes() + keypoints.tobytes()).hexdigest()
@@ -220,15 +250,21 @@ def _digest(pixels: np.ndarray, keypoints: np.ndarray) -> str:
 @dataclass
 class Arrangement:
     "Where the images of dense files go; arrays over the different images in the order of their first pair."
-    stored: np.ndarray                # bool: else it is a copy, or a mirror image of one that is stored
-    person: np.ndarray                # int, numbers the outfits: nothing tells which of them one person wears
-    held_out: np.ndarray              # bool: for testing
-    pairs: np.ndarray                 # int (P, 3): condition, target, flip
-    mirrored: int                     # images that are mirror images of stored ones
-    dropped_pairs: int                # those that would join the splits
 
-def arrange(pairs: np.ndarray, digests: Sequence[str], mirror_digests: Sequence[str],
-            held_out: np.ndarray | None = None) -> Arrangement:
+    stored: np.ndarray  # bool: else it is a copy, or a mirror image of one that is stored
+    person: np.ndarray  # int, numbers the outfits: nothing tells which of them one person wears
+    held_out: np.ndarray  # bool: for testing
+    pairs: np.ndarray  # int (P, 3): condition, target, flip
+    mirrored: int  # images that are mirror images of stored ones
+    dropped_pairs: int  # those that would join the splits
+
+
+def arrange(
+    pairs: np.ndarray,
+    digests: Sequence[str],
+    mirror_digests: Sequence[str],
+    held_out: np.ndarray | None = None,
+) -> Arrangement:
     "From `pairs` (P, 2) of images and what `DenseImage` tells of each; `held_out` where files are the split."
     first = {digest: number for number, digest in reversed(list(enumerate(digests)))}
     same = np.array([first[digest] for digest in digests])
@@ -245,14 +281,16 @@ def arrange(pairs: np.ndarray, digests: Sequence[str], mirror_digests: Sequence[
     across = held_out[pairs[:, 0]] != held_out[pairs[:, 1]]
     return Arrangement(stored, person, held_out, pairs[~across], int(mirrored.sum()), int(across.sum()))
 
+
 def _components(pairs: np.ndarray, n: int) -> np.ndarray:
     "For each of `n` images the number of its outfit; outfits are numbered in the order of their first image."
     graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     return connected_components(graph, directed=False)[1]
 
 # %% ../nbs/05c_dense.ipynb #1592a231
-def _is_mirrored(outfit: np.ndarray, mirror: np.ndarray, original: np.ndarray,
-                 held_out: np.ndarray | None) -> np.ndarray:
+def _is_mirrored(
+    outfit: np.ndarray, mirror: np.ndarray, original: np.ndarray, held_out: np.ndarray | None
+) -> np.ndarray:
     "Which images lie in an outfit that mirrors (a part of) one earlier outfit of the same split."
     mirrored = np.zeros(len(outfit), bool)
     for members in _groups(outfit, original):
@@ -263,14 +301,16 @@ def _is_mirrored(outfit: np.ndarray, mirror: np.ndarray, original: np.ndarray,
         mirrored[members] = same_split and outfit[others[0]] < outfit[members[0]]
     return mirrored
 
+
 def _groups(outfit: np.ndarray, original: np.ndarray) -> list[np.ndarray]:
     "The original images of each outfit that has any."
     images = np.flatnonzero(original)
     images = images[np.argsort(outfit[images], kind="stable")]
     return np.split(images, np.flatnonzero(np.diff(outfit[images])) + 1)
 
+
 def _hold_out(person: np.ndarray, stored: np.ndarray) -> np.ndarray:
     last = person.max()
     if last > 0:
         return (person % TEST_EVERY == TEST_EVERY - 1) | (person == last)
-    return np.cumsum(stored) % TEST_EVERY == 0               # frames of one person
+    return np.cumsum(stored) % TEST_EVERY == 0  # frames of one person

@@ -10,7 +10,8 @@ import shutil
 import signal
 import socket
 import sys
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -22,8 +23,9 @@ from .core import Config, ProcessLost, Terminated, UserError, best_device
 # %% ../nbs/07a_engine.ipynb #dab5dce7
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
+
 def choose_precision(precision: str, device: torch.device) -> str:
-    "What `Config.precision` \"auto\" means on a device; every other value means itself."
+    'What `Config.precision` "auto" means on a device; every other value means itself.'
     if precision != "auto":
         return precision
     if device.type != "cuda":
@@ -37,12 +39,14 @@ def can_compile(device: torch.device) -> bool:
         return importlib.util.find_spec("triton") is not None
     return any(shutil.which(name) for name in ("c++", "g++", "clang++"))
 
+
 def choose_compile(choice: str, device: torch.device) -> bool:
-    "What `Config.compile` means on a device. Raises `UserError` for \"always\" where there is no compiler."
+    'What `Config.compile` means on a device. Raises `UserError` for "always" where there is no compiler.'
     if choice == "always" and not can_compile(device):
         needed = "Triton" if device.type == "cuda" else "a C++ compiler (g++ or clang++)"
-        raise UserError(f'Config.compile is "always", but {needed} was not found: '
-                        'install it, or set compile="never".')
+        raise UserError(
+            f'Config.compile is "always", but {needed} was not found: install it, or set compile="never".'
+        )
     return choice == "always" or (choice == "auto" and device.type == "cuda" and can_compile(device))
 
 # %% ../nbs/07a_engine.ipynb #bbba5909
@@ -50,12 +54,13 @@ def keep_freed_memory() -> None:
     "Let this process keep freed memory of up to 32 MiB a block for itself, where the C library is glibc."
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
     if mallopt:
-        mallopt(-3, 32 * 2**20)     # M_MMAP_THRESHOLD: smaller blocks do not come from the system one by one
-        mallopt(-1, -1)             # M_TRIM_THRESHOLD: never hand back what is free
+        mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD: smaller blocks do not come from the system one by one
+        mallopt(-1, -1)  # M_TRIM_THRESHOLD: never hand back what is free
 
 # %% ../nbs/07a_engine.ipynb #97573a43
 class _Group:
     "The processes that share a step: this one has number `rank` of `processes`, counted from 0."
+
     def __init__(self, on_cpu: bool):
         # without the word it believes to be alone where there is no GPU
         self.state = PartialState(cpu=on_cpu)
@@ -86,11 +91,16 @@ def fast_layout(module: nn.Module) -> nn.Module:
     "Convolution weights in channels-last order, which the CPU's and the GPU's convolutions prefer."
     return module.to(memory_format=torch.channels_last)
 
+
 def adam(module: nn.Module, learning_rate: float, config: Config) -> torch.optim.Adam:
     "The Adam of the report (section 5.1, R17), on a GPU in one kernel for all weights."
     on_gpu = next(module.parameters()).is_cuda
-    return torch.optim.Adam(module.parameters(), lr=learning_rate, fused=on_gpu or None,
-                            betas=(config.adam_beta1, config.adam_beta2))
+    return torch.optim.Adam(
+        module.parameters(),
+        lr=learning_rate,
+        fused=on_gpu or None,
+        betas=(config.adam_beta1, config.adam_beta2),
+    )
 
 # %% ../nbs/07a_engine.ipynb #b6a8798e
 class Engine(_Group):
@@ -99,6 +109,7 @@ class Engine(_Group):
     Without a configuration: plain float32 in one process or several. `rank` counts the `processes` from 0.
     Raises `UserError` for a batch that the processes cannot share equally.
     """
+
     def __init__(self, config: Config | None = None, device: torch.device | None = None):
         config = config or Config(precision="float32", compile="never")
         on_cpu = torch.device(device or best_device()).type == "cpu"
@@ -114,11 +125,13 @@ class Engine(_Group):
         self.compiles = choose_compile(config.compile, self.device)
         self.gradient_clip = config.gradient_clip
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
-        self.skipped = 0                    # steps whose scaled gradients overflowed
+        self.skipped = 0  # steps whose scaled gradients overflowed
         if config.batch_size % (self.processes * config.accumulation):
-            raise UserError(f"Config.batch_size is {config.batch_size}, which {self.processes} processes "
-                            f"cannot share in equal parts (accumulation {config.accumulation}): choose "
-                            f"a multiple of {self.processes * config.accumulation}.")
+            raise UserError(
+                f"Config.batch_size is {config.batch_size}, which {self.processes} processes "
+                f"cannot share in equal parts (accumulation {config.accumulation}): choose "
+                f"a multiple of {self.processes * config.accumulation}."
+            )
 
     def prepare(self, module: nn.Module) -> nn.Module:
         "The module on the device, in its number format, compiled if wanted, with the weights of process 0."
@@ -165,13 +178,16 @@ def _free_port() -> int:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
 
+
 def _failure(said: str) -> UserError | ProcessLost:
     "What to raise for a process that ended with these words, `NameOfTheError: its text`."
     kind, _, text = said.partition(": ")
     if kind == "UserError":
         return UserError(text)
-    return ProcessLost(f"A process of the training failed ({said}); after putting that right, start the same "
-                       "command again: it goes on from the last checkpoint.")
+    return ProcessLost(
+        f"A process of the training failed ({said}); after putting that right, start the same "
+        "command again: it goes on from the last checkpoint."
+    )
 
 # %% ../nbs/07a_engine.ipynb #0fb12b07
 def launch(function: Callable, processes: int, *arguments: Any) -> None:
@@ -184,12 +200,15 @@ def launch(function: Callable, processes: int, *arguments: Any) -> None:
         function(*arguments)
         return
     found = torch.cuda.device_count()
-    if 0 < found < processes:          # to ask is_available() would initialise CUDA, which no fork survives
-        raise UserError(f"{processes} processes were asked for, but there are {found} GPUs: "
-                        f"ask for {found} or fewer.")
-    if PartialState._shared_state:      # its copies in the new processes would believe that they are alone
-        raise UserError("This process has trained already and cannot be divided any more: restart the "
-                        "kernel, and start the training of several processes first.")
+    if 0 < found < processes:  # to ask is_available() would initialise CUDA, which no fork survives
+        raise UserError(
+            f"{processes} processes were asked for, but there are {found} GPUs: ask for {found} or fewer."
+        )
+    if PartialState._shared_state:  # its copies in the new processes would believe that they are alone
+        raise UserError(
+            "This process has trained already and cannot be divided any more: restart the "
+            "kernel, and start the training of several processes first."
+        )
     from accelerate import notebook_launcher
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

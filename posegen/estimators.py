@@ -10,10 +10,11 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from joblib import cpu_count
@@ -22,17 +23,32 @@ from .blazepose import LANDMARKS, BlazePose, Landmarks
 from .core import Progress, UserError
 from .folders import files_below
 from .images import IMAGE_SUFFIXES, read_image
+
 # a user who looks for a reader looks here
-from .keypoints import (BODY_25, CSV_HEADER, PERSON_CHOICES, SafeUnpickler, check_free,  # noqa: F401
-                               check_image_name, choose_person, person_size, read_keypoint_csv,
-                               read_openpose_candidates, read_openpose_json, read_pg2_pickles,
-                               write_keypoint_csv, write_keypoints, write_openpose_json)
+from posegen.keypoints import (  # noqa: F401
+    BODY_25,
+    CSV_HEADER,
+    PERSON_CHOICES,
+    SafeUnpickler,
+    check_free,
+    check_image_name,
+    choose_person,
+    person_size,
+    read_keypoint_csv,
+    read_openpose_candidates,
+    read_openpose_json,
+    read_pg2_pickles,
+    write_keypoint_csv,
+    write_keypoints,
+    write_openpose_json,
+)
 from .pose import KEYPOINTS, draw_skeleton, keypoint
 from .processes import in_processes
 
 # %% ../nbs/03_estimators.ipynb #9ad9aaa2
 class PoseEstimator(Protocol):
     "Finds the people in an image."
+
     def people(self, image: np.ndarray) -> list[np.ndarray]:
         "The poses float32 (18, 3) of all people in `image` uint8 (H, W, 3), in its pixels, largest first."
         ...
@@ -40,6 +56,7 @@ class PoseEstimator(Protocol):
 # %% ../nbs/03_estimators.ipynb #c55eda59
 LEAST_VISIBILITY = 0.5
 _LANDMARK = {name: LANDMARKS.index(name) for name in KEYPOINTS if name != "neck"}
+
 
 def to_keypoints(person: Landmarks, height: int, width: int) -> np.ndarray:
     "The 18 keypoints float32 (18, 3) of a person in an image of this size; hidden ones are all zero."
@@ -59,6 +76,7 @@ class MediaPipeEstimator:
 
     Raises `UserError` when LiteRT is not installed: `pip install "posegen[estimator]"`.
     """
+
     def __init__(self):
         self.networks = BlazePose()
         self.name = f"{type(self).__name__}, ai-edge-litert {version('ai-edge-litert')}"
@@ -66,10 +84,12 @@ class MediaPipeEstimator:
     def people(self, image: np.ndarray) -> list[np.ndarray]:
         "The poses float32 (18, 3) of all people in `image` uint8 (H, W, 3), in its pixels, largest first."
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise UserError("The estimator needs an RGB image, uint8 (H, W, 3), "
-                            f"and got {image.dtype} {image.shape}.")
+            raise UserError(
+                f"The estimator needs an RGB image, uint8 (H, W, 3), and got {image.dtype} {image.shape}."
+            )
         poses = [to_keypoints(person, *image.shape[:2]) for person in self.networks.people(image)]
         return sorted((pose for pose in poses if pose.any()), key=person_size, reverse=True)
+
 
 def draw_people(image: np.ndarray, poses: list[np.ndarray]) -> np.ndarray:
     "An image uint8 (H, W, 3) with the skeletons of all these poses over it."
@@ -98,6 +118,7 @@ class Journal:
     `run` says which run it is. Another run's journal is begun anew if it is to be `kept`, as beside a
     store. Raises `UserError` if not, and where the journal cannot be written.
     """
+
     def __init__(self, path: Path, run: dict[str, Any], kept: bool = False):
         self.path, self.kept, self.outcomes = path, kept, {}
         try:
@@ -108,8 +129,10 @@ class Journal:
             if end == 0:
                 self._write(run)
         except OSError as error:
-            raise UserError(f"{path} cannot be written ({error.strerror}): give a table in a folder that you "
-                            "may write to and that has room.") from None
+            raise UserError(
+                f"{path} cannot be written ({error.strerror}): give a table in a folder that you "
+                "may write to and that has room."
+            ) from None
 
     def _read(self, content: bytes, run: dict[str, Any]) -> int:
         "Take up the outcomes; returns how many bytes of the file are to stay."
@@ -120,13 +143,15 @@ class Journal:
             elif entry != run and self.kept:
                 return 0
             elif entry != run:
-                raise UserError(f"{self.path} is the journal of a run that was stopped, with other choices "
-                                f"({entry} and not {run}): repeat that run, or delete the file.")
+                raise UserError(
+                    f"{self.path} is the journal of a run that was stopped, with other choices "
+                    f"({entry} and not {run}): repeat that run, or delete the file."
+                )
         return end
 
     def _write(self, entry: dict[str, Any]) -> None:
         line = json.dumps(entry).encode() + b"\n"
-        if self.file.write(line) < len(line):             # the room was enough for a part of it only
+        if self.file.write(line) < len(line):  # the room was enough for a part of it only
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def add(self, outcome: dict[str, Any]) -> None:
@@ -135,8 +160,10 @@ class Journal:
         try:
             self._write(outcome)
         except OSError as error:
-            raise UserError(f"{self.path} cannot be written ({error.strerror}): make room and run the same "
-                            "again; what is done is kept.") from None
+            raise UserError(
+                f"{self.path} cannot be written ({error.strerror}): make room and run the same "
+                "again; what is done is kept."
+            ) from None
 
     def close(self, finished: bool) -> None:
         "End the journal, and remove it when it has served its purpose."
@@ -149,6 +176,7 @@ def short_reason(error: UserError, path: Path) -> str:
     "What is wrong with a file, so that it can be counted: without its path, details and advice."
     sentence = str(error).replace(str(path), "").partition(";")[0]
     return re.sub(r" *\(.*\)", "", sentence).strip(" .")
+
 
 def _file_stamp(path: Path) -> list[int]:
     try:
@@ -173,10 +201,17 @@ def _estimate_image(folder: Path, name: str, person: str, estimator: PoseEstimat
     return outcome | dict(people=people, pose=pose.tolist())
 
 # %% ../nbs/03_estimators.ipynb #e5ed67a3
-IMAGES_PER_PROCESS = 20      # with fewer, starting a process takes longer than it saves
+IMAGES_PER_PROCESS = 20  # with fewer, starting a process takes longer than it saves
 
-def _fill_journal(journal: Journal, folder: Path, names: list[str], person: str, estimator: PoseEstimator,
-                  workers: int | None) -> None:
+
+def _fill_journal(
+    journal: Journal,
+    folder: Path,
+    names: list[str],
+    person: str,
+    estimator: PoseEstimator,
+    workers: int | None,
+) -> None:
     "Estimate all images that the journal does not know, or knew with another content."
     done = {name for name, one in journal.outcomes.items() if one["stamp"] == _file_stamp(folder / name)}
     todo = [name for name in names if name not in done]
@@ -203,25 +238,41 @@ def _usable_names(names: Iterable[str], table: Path) -> tuple[list[str], list[tu
             rejected.append((name, "its name cannot stand in the table: rename the image"))
     return usable, rejected
 
+
 def _count(outcomes: list[dict[str, Any]], unnameable: int, unusable: int) -> dict[str, int]:
-    kinds = Counter({None: "unreadable", 0: "nobody", 1: "one"}.get(one["people"],
-                                                                    "several") for one in outcomes)
-    return dict(images=len(outcomes) + unnameable, poses=sum(one["pose"] is not None for one in outcomes),
-                nobody=kinds["nobody"], several=kinds["several"], unreadable=kinds["unreadable"],
-                unnameable=unnameable, unusable=unusable)
+    kinds = Counter(
+        {None: "unreadable", 0: "nobody", 1: "one"}.get(one["people"], "several") for one in outcomes
+    )
+    return dict(
+        images=len(outcomes) + unnameable,
+        poses=sum(one["pose"] is not None for one in outcomes),
+        nobody=kinds["nobody"],
+        several=kinds["several"],
+        unreadable=kinds["unreadable"],
+        unnameable=unnameable,
+        unusable=unusable,
+    )
 
 # %% ../nbs/03_estimators.ipynb #a7cfb942
 @dataclass
 class Estimates:
     "What was found in the images of a folder."
-    poses: dict[str, np.ndarray]          # float32 (18, 3) by name, all zero where there is none
-    rejected: list[tuple[str, str]]       # (name, reason) of what has no pose
-    counts: dict[str, int]
-    estimator: str                        # its name, with the version of what it runs on
 
-def estimate_poses(folder: Path, table: Path, journal_path: Path, person: str,
-                   estimator: PoseEstimator | None = None, workers: int | None = None,
-                   keep: bool = False) -> Estimates:
+    poses: dict[str, np.ndarray]  # float32 (18, 3) by name, all zero where there is none
+    rejected: list[tuple[str, str]]  # (name, reason) of what has no pose
+    counts: dict[str, int]
+    estimator: str  # its name, with the version of what it runs on
+
+
+def estimate_poses(
+    folder: Path,
+    table: Path,
+    journal_path: Path,
+    person: str,
+    estimator: PoseEstimator | None = None,
+    workers: int | None = None,
+    keep: bool = False,
+) -> Estimates:
     """The work of `estimate_folder`, with the poses themselves.
 
     With `keep` the journal stays, and another call looks only at images that are new or have changed, or
@@ -234,8 +285,10 @@ def estimate_poses(folder: Path, table: Path, journal_path: Path, person: str,
         raise UserError(f"{table} exists already; choose another name or remove it.")
     files = files_below(folder)
     if not files.images:
-        raise UserError(f"{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}); "
-                        "give the folder with your images.")
+        raise UserError(
+            f"{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}); "
+            "give the folder with your images."
+        )
     names, unnameable = _usable_names(files.images, table)
     estimator = estimator or MediaPipeEstimator()
     used = getattr(estimator, "name", type(estimator).__name__)
@@ -255,9 +308,13 @@ def estimate_poses(folder: Path, table: Path, journal_path: Path, person: str,
     return Estimates(poses, sorted(unnameable + files.rejected + nobody), counts, used)
 
 # %% ../nbs/03_estimators.ipynb #46b61a80
-def estimate_folder(folder: str | Path, table: str | Path, person: str = "largest",
-                    estimator: PoseEstimator | None = None,
-                    workers: int | None = None) -> tuple[dict[str, int], list[tuple[str, str]]]:
+def estimate_folder(
+    folder: str | Path,
+    table: str | Path,
+    person: str = "largest",
+    estimator: PoseEstimator | None = None,
+    workers: int | None = None,
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Estimate a pose for every image in a folder and below, and write them as a keypoint table.
 
     `table`: a new CSV (R1c) if it ends in .csv, else a new folder of OpenPose JSON, with the confidences.
@@ -269,8 +326,9 @@ def estimate_folder(folder: str | Path, table: str | Path, person: str = "larges
     (name, reason) of all without a pose. Raises `UserError` for what concerns the run as a whole.
     """
     table = Path(table)
-    estimates = estimate_poses(Path(folder), table, table.with_name(f".{table.name}.part"), person, estimator,
-                               workers)
+    estimates = estimate_poses(
+        Path(folder), table, table.with_name(f".{table.name}.part"), person, estimator, workers
+    )
     return estimates.counts, estimates.rejected
 
 # %% ../nbs/03_estimators.ipynb #4b2d9082
@@ -282,7 +340,9 @@ def export_keypoints(store, path: str | Path) -> int:
     names = [str(name) for name in store.names]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise UserError(f'{store.path} has two images called "{twice[0]}", but a keypoint table tells images '
-                        "by their names: prepare the store again from files with different names.")
+        raise UserError(
+            f'{store.path} has two images called "{twice[0]}", but a keypoint table tells images '
+            "by their names: prepare the store again from files with different names."
+        )
     write_keypoints(path, dict(zip(names, store.keypoints)))
     return len(names)

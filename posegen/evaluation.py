@@ -7,7 +7,8 @@ __all__ = ['COMPARISONS', 'ROWS', 'NOISE_ROW', 'CONDITION_ROW', 'NEAREST_ROW', '
            'errors_by_reason']
 
 # %% ../nbs/10b_evaluation.ipynb #573410ab
-from typing import Any, Callable, Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +16,13 @@ from torch import nn
 
 from .core import UserError
 from .data import normalise, to_uint8
-from .metrics import (bootstrap_interval, paired_difference, paired_p_value, paired_ratio,
-                             pose_mask_error)
+from posegen.metrics import (
+    bootstrap_interval,
+    paired_difference,
+    paired_p_value,
+    paired_ratio,
+    pose_mask_error,
+)
 from .pose import crop_class, keypoint, pose_distance, pose_maps, pose_mask
 
 # %% ../nbs/10b_evaluation.ipynb #8bb9b739
@@ -25,7 +31,7 @@ def choose_pairs(people: np.ndarray, number: int, seed: int = 0) -> np.ndarray:
     people = np.asarray(people)
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(len(people))
-    turn = np.zeros(len(people), int)                   # 0 for the first pair of a person, 1 for the second …
+    turn = np.zeros(len(people), int)  # 0 for the first pair of a person, 1 for the second …
     for person in np.unique(people):
         mine = people[shuffled] == person
         turn[mine] = np.arange(mine.sum())
@@ -61,9 +67,11 @@ def mean_image(images: Iterable[np.ndarray]) -> np.ndarray:
     for image in images:
         total, count = total + image.astype(np.float64), count + 1
     if count == 0:
-        raise UserError("There are no training images to take the mean of; "
-                        "prepare a data set with a training split.")
+        raise UserError(
+            "There are no training images to take the mean of; prepare a data set with a training split."
+        )
     return np.rint(total / count).astype(np.uint8)
+
 
 def nearest_pose(keypoints: np.ndarray, candidates: np.ndarray, size: int) -> np.ndarray:
     "For each of the poses (N, 18, 3) the index of the nearest candidate (M, 18, 3) by `pose_distance`."
@@ -72,7 +80,7 @@ def nearest_pose(keypoints: np.ndarray, candidates: np.ndarray, size: int) -> np
     return np.concatenate([pose_distance(chunk, candidates, size).argmin(1) for chunk in chunks])
 
 # %% ../nbs/10b_evaluation.ipynb #c88acc2f
-COMPARISONS = {                                            # as they stand in tables
+COMPARISONS = {  # as they stand in tables
     "swapped_pose": "the pose of another example of the same crop class",
     "swapped_person": "the condition image of another person in the same crop class",
     "mean_image": "baseline: mean training image",
@@ -81,23 +89,38 @@ COMPARISONS = {                                            # as they stand in ta
     "copy_condition": "baseline: the condition image itself",
 }
 
+
 def same_crop_partner(keypoints: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
     "`derangement` within the crop classes of keypoints (N, 18, 3): partners, (N,) int, -1 where left out."
     return derangement(np.array([crop_class(pose) for pose in keypoints]), labels, seed)
 
+
 def _comparison(true: np.ndarray, error: np.ndarray, people: np.ndarray, left_out: int) -> dict[str, Any]:
     ratio = paired_ratio(true, error, people).to_dict()
     # 1 - ratio turns the interval round: its upper bound gives the lower one of the reduction
-    reduction = {ours: None if ratio[theirs] is None else 1 - ratio[theirs]
-                 for ours, theirs in (("mean", "mean"), ("low", "high"), ("high", "low"))}
-    return dict(error=bootstrap_interval(error, people).to_dict(), reduction=reduction,
-                pairs=len(error), left_out=left_out)
+    reduction = {
+        ours: None if ratio[theirs] is None else 1 - ratio[theirs]
+        for ours, theirs in (("mean", "mean"), ("low", "high"), ("high", "low"))
+    }
+    return dict(
+        error=bootstrap_interval(error, people).to_dict(),
+        reduction=reduction,
+        pairs=len(error),
+        left_out=left_out,
+    )
 
 # %% ../nbs/10b_evaluation.ipynb #f06c650c
-def dependence(generate: Callable[[np.ndarray, np.ndarray], np.ndarray], conditions: np.ndarray,
-               targets: np.ndarray, condition_keypoints: np.ndarray, target_keypoints: np.ndarray,
-               people: np.ndarray, target_names: np.ndarray, baselines: dict[str, np.ndarray],
-               seed: int = 0) -> dict[str, Any]:
+def dependence(
+    generate: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    conditions: np.ndarray,
+    targets: np.ndarray,
+    condition_keypoints: np.ndarray,
+    target_keypoints: np.ndarray,
+    people: np.ndarray,
+    target_names: np.ndarray,
+    baselines: dict[str, np.ndarray],
+    seed: int = 0,
+) -> dict[str, Any]:
     """R12 error with the true inputs, and how much lower it is than with wrong inputs and than the baselines.
 
     `generate(conditions, keypoints)` -> images; images are uint8 (N, S, S, 3), keypoints (N, 18, 3).
@@ -107,7 +130,8 @@ def dependence(generate: Callable[[np.ndarray, np.ndarray], np.ndarray], conditi
     a possible partner)."""
     people, everyone = np.asarray(people), np.arange(len(targets))
     masks = pose_mask(target_keypoints, targets.shape[1]).numpy()
-    errors = {}                                            # name -> (examples, their errors)
+    errors = {}  # name -> (examples, their errors)
+
     def measure(name: str, examples: np.ndarray, images: np.ndarray) -> None:
         errors[name] = examples, pose_mask_error(images, targets[examples], masks[examples])
 
@@ -121,14 +145,23 @@ def dependence(generate: Callable[[np.ndarray, np.ndarray], np.ndarray], conditi
     for name, images in baselines.items():
         measure(name, everyone, images)
     _, true = errors.pop("true")
-    return dict(true=bootstrap_interval(true, people).to_dict(),
-                comparisons={name: _comparison(true[kept], error, people[kept], len(true) - len(kept))
-                             for name, (kept, error) in errors.items()})
+    return dict(
+        true=bootstrap_interval(true, people).to_dict(),
+        comparisons={
+            name: _comparison(true[kept], error, people[kept], len(true) - len(kept))
+            for name, (kept, error) in errors.items()
+        },
+    )
 
 # %% ../nbs/10b_evaluation.ipynb #846b2cc6
 @torch.inference_mode()
-def run_generators(stage1: nn.Module, stage2: dict[str, nn.Module], conditions: np.ndarray,
-                   keypoints: np.ndarray, batch_size: int = 16) -> dict[str, np.ndarray]:
+def run_generators(
+    stage1: nn.Module,
+    stage2: dict[str, nn.Module],
+    conditions: np.ndarray,
+    keypoints: np.ndarray,
+    batch_size: int = 16,
+) -> dict[str, np.ndarray]:
     """The images of G1 (under the name "G1") and of each second stage, uint8 (N, S, S, 3).
 
     `conditions` uint8 (N, S, S, 3), `keypoints` of the target poses (N, 18, 3). Runs in evaluation mode, on
@@ -138,17 +171,23 @@ def run_generators(stage1: nn.Module, stage2: dict[str, nn.Module], conditions: 
         network.eval()
     results: dict[str, list[np.ndarray]] = {name: [] for name in ("G1", *stage2)}
     for start in range(0, len(conditions), batch_size):
-        condition = torch.from_numpy(conditions[start:start + batch_size]).to(device)
+        condition = torch.from_numpy(conditions[start : start + batch_size]).to(device)
         condition = normalise(condition.permute(0, 3, 1, 2))
-        pose = torch.as_tensor(keypoints[start:start + batch_size], device=device)
+        pose = torch.as_tensor(keypoints[start : start + batch_size], device=device)
         coarse = stage1(torch.cat([condition, pose_maps(pose, conditions.shape[1])], 1))
         results["G1"].append(to_uint8(coarse))
         for name, network in stage2.items():
             results[name].append(to_uint8(coarse + network(torch.cat([condition, coarse], 1))))
     return {name: np.concatenate(images) for name, images in results.items()}
 
-def run_generator(stage1: nn.Module, stage2: nn.Module | None, conditions: np.ndarray,
-                  keypoints: np.ndarray, batch_size: int = 16) -> np.ndarray:
+
+def run_generator(
+    stage1: nn.Module,
+    stage2: nn.Module | None,
+    conditions: np.ndarray,
+    keypoints: np.ndarray,
+    batch_size: int = 16,
+) -> np.ndarray:
     "The final images uint8 (N, S, S, 3) of one model, of G1 alone where `stage2` is None."
     if stage2 is None:
         return run_generators(stage1, {}, conditions, keypoints, batch_size)["G1"]
@@ -158,11 +197,13 @@ def run_generator(stage1: nn.Module, stage2: nn.Module | None, conditions: np.nd
 # adversary -> row of the tables, as in the report's Table 1
 ROWS = {"pair": "G1+G2+D", "triplet": "Triplet", "wgan_triplet": "WGAN-triplet"}
 NOISE_ROW = "G1 + Gaussian noise"
-CONDITION_ROW, NEAREST_ROW = "Condition image", "Nearest pose"         # the baselines
+CONDITION_ROW, NEAREST_ROW = "Condition image", "Nearest pose"  # the baselines
+
 
 def summarise(values: dict[str, np.ndarray], people: np.ndarray) -> dict[str, dict[str, float | None]]:
     "Row -> values per image (N,) becomes row -> mean, low, high."
     return {row: bootstrap_interval(*_known(people, value)).to_dict() for row, value in values.items()}
+
 
 def _known(people: np.ndarray, *values: np.ndarray) -> tuple[Any, ...]:
     "The values and then the people of those images for which all values are known."
@@ -171,14 +212,16 @@ def _known(people: np.ndarray, *values: np.ndarray) -> tuple[Any, ...]:
         raise UserError("A metric has no value for any image of the test pairs; evaluate more pairs.")
     return (*(np.asarray(value)[known] for value in values), np.asarray(people)[known])
 
+
 def compared_rows(rows: Iterable[str]) -> list[tuple[str, str]]:
     """Which rows are subtracted from each other: each from G1, the second stages from each other, and each
     from the target; (a, b) stands for a - b."""
     rows = list(rows)
     variants = [row for row in ROWS.values() if row in rows]
     wanted = [(row, "G1") for row in rows if row != "G1" and "G1" in rows]
-    wanted += [(b, a) for number, a in enumerate(variants) for b in variants[number + 1:]]
+    wanted += [(b, a) for number, a in enumerate(variants) for b in variants[number + 1 :]]
     return wanted + [("Target", row) for row in rows if "Target" in rows and row not in ("G1", "Target")]
+
 
 def row_differences(values: dict[str, np.ndarray], people: np.ndarray) -> dict[str, dict[str, float | None]]:
     """Mean differences, "Triplet - G1" and so on (`compared_rows`): mean, low, high and p.
@@ -201,22 +244,25 @@ def different_images(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.unique(which, return_index=True)[1], which
 
 # %% ../nbs/10b_evaluation.ipynb #742e369c
-def score_differences(probabilities: dict[str, np.ndarray], people: np.ndarray, repeats: int = 2000,
-                      seed: int = 0) -> dict[str, dict[str, float | None]]:
+def score_differences(
+    probabilities: dict[str, np.ndarray], people: np.ndarray, repeats: int = 2000, seed: int = 0
+) -> dict[str, dict[str, float | None]]:
     """Differences of the score of the whole set, one split, with intervals over people: mean, low, high.
 
     `probabilities`: row -> (N, classes); `people` (N,). The pairs of rows are those of `compared_rows`."""
     _, person = np.unique(np.asarray(people), return_inverse=True)
-    owner = np.eye(person.max() + 1)[person].T                       # (people, N)
+    owner = np.eye(person.max() + 1)[person].T  # (people, N)
     drawn = np.random.default_rng(seed).integers(len(owner), size=(repeats, len(owner)))
     weights = np.stack([np.bincount(draw, minlength=len(owner)) for draw in drawn])
-    weights = np.concatenate([np.ones((1, len(owner))), weights])     # the sample itself comes first
+    weights = np.concatenate([np.ones((1, len(owner))), weights])  # the sample itself comes first
+
     def score(row: str) -> np.ndarray:
         p = probabilities[row].astype(np.float64)
         number = weights @ owner.sum(1)
         certainty = weights @ (owner @ _times_log(p).sum(1)) / number
         marginal = weights @ (owner @ p) / number[:, None]
         return np.exp(certainty - _times_log(marginal).sum(1))
+
     scores = {row: score(row) for row in probabilities}
     differences = {}
     for a, b in compared_rows(probabilities):
@@ -225,6 +271,7 @@ def score_differences(probabilities: dict[str, np.ndarray], people: np.ndarray, 
         differences[f"{a} - {b}"] = dict(mean=float(mean), low=bounds[0], high=bounds[1])
     return differences
 
+
 def _times_log(p: np.ndarray) -> np.ndarray:
     "p log p, and 0 for p = 0."
     return p * np.log(np.where(p > 0, p, 1))
@@ -232,8 +279,9 @@ def _times_log(p: np.ndarray) -> np.ndarray:
 # %% ../nbs/10b_evaluation.ipynb #bf0ae3e2
 _REACH = {"upper": 0, "knee": 1, "full": 2}
 
+
 def seen_from(keypoints: np.ndarray) -> str:
-    "\"front\", \"back\" or \"side\" of a person with keypoints (18, 3)."
+    '"front", "back" or "side" of a person with keypoints (18, 3).'
     right, left, neck = (keypoints[keypoint(name)] for name in ("right_shoulder", "left_shoulder", "neck"))
     hips = [keypoints[keypoint(name)] for name in ("right_hip", "left_hip")]
     hips = [hip[:2] for hip in hips if hip[2] > 0]
@@ -244,8 +292,13 @@ def seen_from(keypoints: np.ndarray) -> str:
         return "side"
     return "front" if width > 0 else "back"
 
-def failure_reasons(condition_keypoints: np.ndarray, target_keypoints: np.ndarray, shared_colours: np.ndarray,
-                    fine_contrast: np.ndarray) -> dict[str, np.ndarray]:
+
+def failure_reasons(
+    condition_keypoints: np.ndarray,
+    target_keypoints: np.ndarray,
+    shared_colours: np.ndarray,
+    fine_contrast: np.ndarray,
+) -> dict[str, np.ndarray]:
     """Which possible reasons for a failure apply to each example: reason -> (N,) bool.
 
     Keypoints (N, 18, 3). `shared_colours` (N,): share of colours that the condition image has in common with
@@ -255,29 +308,34 @@ def failure_reasons(condition_keypoints: np.ndarray, target_keypoints: np.ndarra
     return {
         "close-up": np.array([crop == "upper" for crop in after]),
         "shows more than the photo": np.array([_REACH[b] > _REACH[a] for a, b in zip(before, after)]),
-        "another side": np.array([seen_from(a) != seen_from(b)
-                                  for a, b in zip(condition_keypoints, target_keypoints)]),
+        "another side": np.array(
+            [seen_from(a) != seen_from(b) for a, b in zip(condition_keypoints, target_keypoints)]
+        ),
         "clothes differ by view": shared_colours <= np.nanquantile(shared_colours, 0.25),
         "patterned": fine_contrast >= np.nanquantile(fine_contrast, 0.75),
     }
 
 # %% ../nbs/10b_evaluation.ipynb #bde7e4d9
-def errors_by_reason(errors: np.ndarray, reasons: dict[str, np.ndarray], people: np.ndarray,
-                     repeats: int = 2000, seed: int = 0) -> dict[str, dict[str, Any]]:
+def errors_by_reason(
+    errors: np.ndarray, reasons: dict[str, np.ndarray], people: np.ndarray, repeats: int = 2000, seed: int = 0
+) -> dict[str, dict[str, Any]]:
     """For each reason: share_of_pairs, share_of_worst, and the intervals with_it, without_it and difference.
 
     `errors` (N,), `reasons` -> (N,) bool, `people` (N,). Reasons that apply to all or to none are left out."""
     errors, people = np.asarray(errors, np.float64), np.asarray(people)
-    worst = np.argsort(-errors, kind="stable")[:max(1, len(errors) // 10)]
+    worst = np.argsort(-errors, kind="stable")[: max(1, len(errors) // 10)]
     _, person = np.unique(people, return_inverse=True)
     drawn = np.random.default_rng(seed).integers(person.max() + 1, size=(repeats, person.max() + 1))
     weights = np.stack([np.bincount(draw, minlength=person.max() + 1) for draw in drawn])[:, person]
+
     def means(group: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore"):                       # a draw may miss a small group
+        with np.errstate(invalid="ignore"):  # a draw may miss a small group
             return (weights[:, group] @ errors[group]) / weights[:, group].sum(1)
+
     def interval(mean: float, spread: np.ndarray) -> dict[str, float | None]:
         bounds = np.nanquantile(spread, [0.025, 0.975]).tolist() if person.max() else (None, None)
         return dict(mean=float(mean), low=bounds[0], high=bounds[1])
+
     groups = {}
     for reason, applies in reasons.items():
         if applies.all() or not applies.any():
@@ -285,7 +343,10 @@ def errors_by_reason(errors: np.ndarray, reasons: dict[str, np.ndarray], people:
         spread = means(applies), means(~applies)
         mean = errors[applies].mean(), errors[~applies].mean()
         groups[reason] = dict(
-            share_of_pairs=float(applies.mean()), share_of_worst=float(applies[worst].mean()),
-            with_it=interval(mean[0], spread[0]), without_it=interval(mean[1], spread[1]),
-            difference=interval(mean[0] - mean[1], spread[0] - spread[1]))
+            share_of_pairs=float(applies.mean()),
+            share_of_worst=float(applies[worst].mean()),
+            with_it=interval(mean[0], spread[0]),
+            without_it=interval(mean[1], spread[1]),
+            difference=interval(mean[0] - mean[1], spread[0] - spread[1]),
+        )
     return groups

@@ -9,6 +9,7 @@ import json
 import threading
 import time
 import zipfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -16,7 +17,7 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,16 +31,27 @@ from .keypoints import write_openpose_json
 from .people import View, photograph
 from .pose import KEYPOINTS, LIMBS, flip_keypoints
 from .tailoring import dress
-from .transfer import (PoseTransfer, Window, check_person, cut_out, frame_person, given_pose, into_frame,
-                              is_keypoint_file, read_photo, read_pose)
+from posegen.transfer import (
+    PoseTransfer,
+    Window,
+    check_person,
+    cut_out,
+    frame_person,
+    given_pose,
+    into_frame,
+    is_keypoint_file,
+    read_photo,
+    read_pose,
+)
 from .wardrobe import draw_look
 
 # %% ../nbs/14_explore.ipynb #5ae2ecb8
 try:
     import anywidget
 except ImportError:
-    raise UserError('Pose editor and results browser need anywidget; install it with '
-                    'pip install "posegen[notebook]".') from None
+    raise UserError(
+        'Pose editor and results browser need anywidget; install it with pip install "posegen[notebook]".'
+    ) from None
 
 # %% ../nbs/14_explore.ipynb #fb55ac6f
 class NewestOnly:
@@ -47,11 +59,12 @@ class NewestOnly:
 
     An exception in `work` goes to `report(error)`, and the next item is worked on as ever.
     """
+
     def __init__(self, work: Callable[[Any], None], report: Callable[[Exception], None]):
         self.work, self.report = work, report
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="newest-only")
         self._changed = threading.Condition()
-        self._waiting: list[Any] = []              # the newest item, if nobody has taken it yet
+        self._waiting: list[Any] = []  # the newest item, if nobody has taken it yet
         self._busy = False
 
     def give(self, item: Any) -> None:
@@ -82,14 +95,20 @@ class NewestOnly:
 
 # %% ../nbs/14_explore.ipynb #23fd0b6c
 PEOPLE_SEED = 2026
-PEOPLE = (1, 2, 3, 6, 7, 4)                        # looks that differ, of the first ones drawn with this seed
+PEOPLE = (1, 2, 3, 6, 7, 4)  # looks that differ, of the first ones drawn with this seed
 # name -> view, and which of its random poses
-POSES = {"standing": ("front full stand", 0), "hand on hip": ("front full hip", 1),
-         "arms raised": ("front full raised", 1), "walking": ("front full walk", 2),
-         "half turned": ("three_quarter full stand", 0),
-         "walking, half turned": ("three_quarter full walk", 1),
-         "walking, from the side": ("side full walk", 0), "from behind": ("back full stand", 1),
-         "down to the knees": ("front knee hip", 0), "close-up": ("front upper stand", 0)}
+POSES = {
+    "standing": ("front full stand", 0),
+    "hand on hip": ("front full hip", 1),
+    "arms raised": ("front full raised", 1),
+    "walking": ("front full walk", 2),
+    "half turned": ("three_quarter full stand", 0),
+    "walking, half turned": ("three_quarter full walk", 1),
+    "walking, from the side": ("side full walk", 0),
+    "from behind": ("back full stand", 1),
+    "down to the knees": ("front knee hip", 0),
+    "close-up": ("front upper stand", 0),
+}
 
 # %% ../nbs/14_explore.ipynb #1672625d
 @cache
@@ -122,6 +141,7 @@ def png(picture: np.ndarray) -> bytes:
     Image.fromarray(picture).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
+
 def read_png(content: bytes) -> np.ndarray:
     "The inverse of `png`."
     return np.array(Image.open(BytesIO(content)))
@@ -129,28 +149,30 @@ def read_png(content: bytes) -> np.ndarray:
 # %% ../nbs/14_explore.ipynb #7bc87321
 ASSETS = Path(posegen.__file__).parent / "assets" / "explore"
 
+
 def _asset(*names: str) -> str:
     return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in names)
 
 # %% ../nbs/14_explore.ipynb #a5b64aab
 class _EditorTraits(anywidget.AnyWidget):
     "What both halves of the editor know."
+
     _esm = _asset("common.js", "pose_editor.js")
     _css = _asset("explore.css")
 
     # what the browser must know once
     size = traitlets.Int().tag(sync=True)
     skeleton = traitlets.Dict().tag(sync=True)
-    presets = traitlets.List().tag(sync=True)          # dicts: name, keypoints
+    presets = traitlets.List().tag(sync=True)  # dicts: name, keypoints
     # the browser's choices; it need not be told of them again (echo), least of all in the middle of a drag
     keypoints = traitlets.List().tag(sync=True, echo_update=False)
     person = traitlets.Int(0).tag(sync=True)
     # Python's answers; `renders` is set last
-    people = traitlets.List().tag(sync=True)           # condition images as PNG
+    people = traitlets.List().tag(sync=True)  # condition images as PNG
     people_names = traitlets.List().tag(sync=True)
     coarse = traitlets.Bytes().tag(sync=True)
-    refined = traitlets.Bytes().tag(sync=True)         # empty if there is no G2
-    milliseconds = traitlets.Float().tag(sync=True)    # that painting took
+    refined = traitlets.Bytes().tag(sync=True)  # empty if there is no G2
+    milliseconds = traitlets.Float().tag(sync=True)  # that painting took
     renders = traitlets.Int().tag(sync=True)
     message = traitlets.Unicode().tag(sync=True)
 
@@ -169,7 +191,8 @@ class _EditorTraits(anywidget.AnyWidget):
             super().notify_change(change)
 
 # %% ../nbs/14_explore.ipynb #0b0767cb
-SMALL = 64                                         # pixels: up to this size one thread paints
+SMALL = 64  # pixels: up to this size one thread paints
+
 
 @contextmanager
 def _one_thread_if(small: bool) -> Iterator[None]:
@@ -225,7 +248,7 @@ class _PaintingEditor(_EditorTraits):
         with _one_thread_if(self.size <= SMALL):
             results = run_generators(stage1, refiners, self.conditions[person][None], pose[None])
         pictures = {name: png(images[0]) for name, images in results.items()}
-        with self._lock, self.hold_sync():         
+        with self._lock, self.hold_sync():
             self.coarse, self.refined = pictures["G1"], pictures.get("G2", b"")
             self.milliseconds = 1000 * (time.perf_counter() - begun)
             self.renders += 1
@@ -240,12 +263,18 @@ class PoseEditor(_PaintingEditor):
 
     Painting goes on in a thread: after a change, `wait` for the pictures.
     """
+
     def __init__(self, transfer: PoseTransfer):
         people, poses = example_people(transfer.size), example_poses(transfer.size)
-        super().__init__(transfer, list(people.values()), skeleton=_skeleton(), people_names=list(people),
-                         presets=[dict(name=name, keypoints=pose.tolist()) for name, pose in poses.items()],
-                         people=[png(picture) for picture in people.values()],
-                         keypoints=next(iter(poses.values())).tolist())
+        super().__init__(
+            transfer,
+            list(people.values()),
+            skeleton=_skeleton(),
+            people_names=list(people),
+            presets=[dict(name=name, keypoints=pose.tolist()) for name, pose in poses.items()],
+            people=[png(picture) for picture in people.values()],
+            keypoints=next(iter(poses.values())).tolist(),
+        )
         self.on_msg(self._received)
 
     def set_pose(self, pose: np.ndarray | str | Path) -> None:
@@ -266,8 +295,10 @@ class PoseEditor(_PaintingEditor):
             condition, notes = found.condition, found.messages
         else:
             condition = _middle(read_photo(photo).image, self.size)
-            notes.append("The middle of the photo was taken as it is; to have the person found and framed: "
-                         'pip install "posegen[estimator]".')
+            notes.append(
+                "The middle of the photo was taken as it is; to have the person found and framed: "
+                'pip install "posegen[estimator]".'
+            )
         self.conditions.append(condition)
         self.people_names = [*self.people_names, photo.name]
         self.people = [*self.people, png(condition)]
@@ -319,12 +350,16 @@ def _middle(picture: Image.Image, size: int) -> np.ndarray:
     side = min(picture.size)
     return cut_out(picture, Window((picture.width - side) // 2, (picture.height - side) // 2, side), size)
 
+
 def _skeleton() -> dict[str, Any]:
     "What the browser must know: names, limbs, and which joint takes a joint's place in a mirror."
     numbered = np.zeros((len(KEYPOINTS), 3))
     numbered[:, 2] = np.arange(len(KEYPOINTS)) + 1
-    return dict(names=list(KEYPOINTS), limbs=[list(limb) for limb in LIMBS],
-                mirrored=[int(number) - 1 for number in flip_keypoints(numbered, 2)[:, 2]])
+    return dict(
+        names=list(KEYPOINTS),
+        limbs=[list(limb) for limb in LIMBS],
+        mirrored=[int(number) - 1 for number in flip_keypoints(numbered, 2)[:, 2]],
+    )
 
 # %% ../nbs/14_explore.ipynb #d5d544ef
 def pose_editor(model: PoseTransfer | str | Path | None = None) -> PoseEditor:
@@ -339,6 +374,7 @@ def pose_editor(model: PoseTransfer | str | Path | None = None) -> PoseEditor:
 # %% ../nbs/14_explore.ipynb #8bd5f60a
 class _BrowserTraits(anywidget.AnyWidget):
     "What both halves of the browser know."
+
     _esm = _asset("common.js", "results_browser.js")
     _css = _asset("explore.css")
 
@@ -346,18 +382,18 @@ class _BrowserTraits(anywidget.AnyWidget):
     size = traitlets.Int().tag(sync=True)
     skeleton = traitlets.Dict().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
-    rows = traitlets.List().tag(sync=True)             # the variants, "Target", the baselines
-    means = traitlets.Dict().tag(sync=True)            # row -> mean error of all examples
+    rows = traitlets.List().tag(sync=True)  # the variants, "Target", the baselines
+    means = traitlets.Dict().tag(sync=True)  # row -> mean error of all examples
     total = traitlets.Int().tag(sync=True)
     # choices
-    place = traitlets.Int(0).tag(sync=True)            # in the order, from 0
-    order_by = traitlets.Unicode().tag(sync=True)      # a row
+    place = traitlets.Int(0).tag(sync=True)  # in the order, from 0
+    order_by = traitlets.Unicode().tag(sync=True)  # a row
     worst_first = traitlets.Bool(True).tag(sync=True)
-    shown = traitlets.Unicode().tag(sync=True)         # a row
+    shown = traitlets.Unicode().tag(sync=True)  # a row
     # the example at that place; `example` is set last
-    condition = traitlets.Bytes().tag(sync=True)       # PNG
-    pictures = traitlets.List().tag(sync=True)         # PNG, one for each row
-    example = traitlets.Dict().tag(sync=True)          # index, keypoints, errors by row, facts (sentences)
+    condition = traitlets.Bytes().tag(sync=True)  # PNG
+    pictures = traitlets.List().tag(sync=True)  # PNG, one for each row
+    example = traitlets.Dict().tag(sync=True)  # index, keypoints, errors by row, facts (sentences)
 
 # %% ../nbs/14_explore.ipynb #c956b2ca
 class ResultsBrowser(_BrowserTraits):
@@ -370,9 +406,16 @@ class ResultsBrowser(_BrowserTraits):
         own = [row for row in ("G1", *ROWS.values()) if row in rows]
         best = min(own or rows, key=lambda row: self.errors[row].mean())
         rows = [*own, "Target", *(row for row in rows if row not in own)]
-        super().__init__(size=examples["target"].shape[1], skeleton=_skeleton(), label=label, rows=rows,
-                         means={row: float(values.mean()) for row, values in self.errors.items()},
-                         total=len(examples["target"]), order_by=best, shown=best)
+        super().__init__(
+            size=examples["target"].shape[1],
+            skeleton=_skeleton(),
+            label=label,
+            rows=rows,
+            means={row: float(values.mean()) for row, values in self.errors.items()},
+            total=len(examples["target"]),
+            order_by=best,
+            shown=best,
+        )
 
     @traitlets.validate("order_by", "shown")
     def _check_row(self, proposal: dict[str, Any]) -> str:
@@ -400,17 +443,23 @@ class ResultsBrowser(_BrowserTraits):
         known = self.examples
         self.condition = png(known["condition"][index])
         self.pictures = [png(known["target" if row == "Target" else row][index]) for row in self.rows]
-        self.example = dict(index=index, keypoints=known["target_keypoints"][index].tolist(),
-                            errors={row: float(values[index]) for row, values in self.errors.items()},
-                            facts=_facts(known, index))
+        self.example = dict(
+            index=index,
+            keypoints=known["target_keypoints"][index].tolist(),
+            errors={row: float(values[index]) for row, values in self.errors.items()},
+            facts=_facts(known, index),
+        )
 
 # %% ../nbs/14_explore.ipynb #4b659bdc
 def _facts(examples: dict[str, np.ndarray], index: int) -> list[str]:
     "What is known of an example, in lines."
     applies = [str(reason) for reason in examples["reasons"][examples["reasons_apply"][index]]]
-    return [f"person {examples['people'][index]}, {examples['crop_class'][index]}",
-            f"from {examples['condition_names'][index]}", f"to {examples['target_names'][index]}",
-            f"possible reasons for errors: {', '.join(applies) or 'none known'}"]
+    return [
+        f"person {examples['people'][index]}, {examples['crop_class'][index]}",
+        f"from {examples['condition_names'][index]}",
+        f"to {examples['target_names'][index]}",
+        f"possible reasons for errors: {', '.join(applies) or 'none known'}",
+    ]
 
 # %% ../nbs/14_explore.ipynb #6801e22e
 def results_browser(folder: str | Path) -> ResultsBrowser:
@@ -422,16 +471,22 @@ def results_browser(folder: str | Path) -> ResultsBrowser:
     folder = Path(folder)
     found = [place for place in (folder, folder / "evaluate") if (place / "examples.npz").is_file()]
     if not found:
-        raise UserError(f"{folder} holds no results (evaluate/examples.npz); "
-                        "run `posegen reproduce --preset quick` and give the folder runs/quick, "
-                        "or that of another finished run.")
+        raise UserError(
+            f"{folder} holds no results (evaluate/examples.npz); "
+            "run `posegen reproduce --preset quick` and give the folder runs/quick, "
+            "or that of another finished run."
+        )
     try:
         with np.load(found[0] / "examples.npz") as file:
             examples = {name: file[name] for name in file}
         numbers = json.loads((found[0] / "evaluation.json").read_text(encoding="utf-8"))
-        label = (f"{numbers['label']}, preset {numbers['preset']}: "
-                 f"{numbers['n_pairs']} pairs of {numbers['n_people']} people")
+        label = (
+            f"{numbers['label']}, preset {numbers['preset']}: "
+            f"{numbers['n_pairs']} pairs of {numbers['n_people']} people"
+        )
         return ResultsBrowser(examples, label)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"The results in {found[0]} are damaged or of an older version ({error}); "
-                        "run `posegen reproduce` again.") from None
+        raise UserError(
+            f"The results in {found[0]} are damaged or of an older version ({error}); "
+            "run `posegen reproduce` again."
+        ) from None

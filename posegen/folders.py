@@ -6,16 +6,23 @@ __all__ = ['PAIRS_HEADER', 'Files', 'files_below', 'ImagePoses', 'first_line', '
 # %% ../nbs/04c_folders.ipynb #a3499a02
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 
 from .core import UserError
 from .images import HEIC_HINT, HEIC_SUFFIXES, IMAGE_SUFFIXES, open_image
-from .keypoints import (CSV_HEADER, SafeUnpickler, plain_line, read_keypoint_csv,
-                               read_openpose_candidates, read_openpose_json, read_pg2_pickles)
+from posegen.keypoints import (
+    CSV_HEADER,
+    SafeUnpickler,
+    plain_line,
+    read_keypoint_csv,
+    read_openpose_candidates,
+    read_openpose_json,
+    read_pg2_pickles,
+)
 from .names import NameIndex
 from .pose import KEYPOINTS
 
@@ -23,16 +30,20 @@ from .pose import KEYPOINTS
 @dataclass
 class Files:
     "What lies below a folder, as relative paths with slashes, sorted."
+
     root: Path
     images: list[str]
     others: list[str]
     rejected: list[tuple[str, str]]
 
+
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"           # what macOS puts into archives
+    return name.startswith(".") or name == "__MACOSX"  # what macOS puts into archives
+
 
 # control characters, and bytes that are no text
 _UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
 
 def _file_objection(path: Path, real_root: Path) -> str | None:
     "Why a file is not used whatever is in it, or None."
@@ -60,7 +71,7 @@ def files_below(root: Path) -> Files:
         links = [name for name in folders if os.path.islink(f"{place}/{name}")]
         found.rejected += [(below + name, "a link to a folder, which is not followed") for name in links]
         for name in sorted(name for name in names if not _is_hidden(name)):
-            objection = _file_objection(Path(place)/name, real_root)
+            objection = _file_objection(Path(place) / name, real_root)
             if objection:
                 found.rejected.append((_readable(below + name), objection))
             else:
@@ -69,8 +80,10 @@ def files_below(root: Path) -> Files:
     found.images.sort()
     return found
 
+
 def _unreadable(error: OSError) -> None:
     raise UserError(f"The folder {error.filename} cannot be read ({error.strerror}): change its permissions.")
+
 
 def _readable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
@@ -78,16 +91,18 @@ def _readable(name: str) -> str:
 # %% ../nbs/04c_folders.ipynb #cddd945d
 class ImagePoses:
     "Poses by image with their frames, objections to the poses of others, and names that no image has."
+
     def __init__(self, root: Path, index: NameIndex, person: str, frame: str):
         self.root, self.index, self.person, self.frame = root, index, person, frame
         self.found: dict[str, tuple[np.ndarray, int | None]] = {}
         self.objections: dict[str, str] = {}
-        self.strangers: list[tuple[str, Path]] = []          # names in tables that no image has
-        self.origin: dict[str, tuple[str, Path]] = {}        # of an image: its name in a table, and the table
+        self.strangers: list[tuple[str, Path]] = []  # names in tables that no image has
+        self.origin: dict[str, tuple[str, Path]] = {}  # of an image: its name in a table, and the table
         self.files: list[Path] = []
 
-    def add(self, name: str, path: Path, pose: np.ndarray, frame: int | None = None,
-            objection: str = "") -> None:
+    def add(
+        self, name: str, path: Path, pose: np.ndarray, frame: int | None = None, objection: str = ""
+    ) -> None:
         "Note the pose that the file at `path` has for `name`, or the objection to it."
         image = self.index.find(name)
         if image is None:
@@ -95,8 +110,10 @@ class ImagePoses:
             return
         if image in self.origin:
             other, place = self.origin[image]
-            raise UserError(f'"{other}" in {place} and "{name}" in {path} both mean the image {image}: '
-                            "remove one of the two, or give the one table to be used.")
+            raise UserError(
+                f'"{other}" in {place} and "{name}" in {path} both mean the image {image}: '
+                "remove one of the two, or give the one table to be used."
+            )
         self.origin[image] = name, path
         if objection:
             self.objections[image] = objection
@@ -118,16 +135,23 @@ def _read_table(poses: ImagePoses, path: Path, _: str) -> None:
     for name, pose in table.items():
         poses.add(name, path, pose, None if convention == "own" else 256)
     if poses.frame == "auto" and convention == "own":
-        _check_frame(path, [(poses.root/image, pose) for name, pose in table.items()
-                            if (image := poses.index.find(name)) and (pose[:, 2] > 0).any()])
+        _check_frame(
+            path,
+            [
+                (poses.root / image, pose)
+                for name, pose in table.items()
+                if (image := poses.index.find(name)) and (pose[:, 2] > 0).any()
+            ],
+        )
 
 # %% ../nbs/04c_folders.ipynb #8b09a170
 def _read_pickles(poses: ImagePoses, path: Path, _: str) -> None:
     subsets = path.with_name(path.name.replace("all_peaks", "subsets"))
     table = read_pg2_pickles(path, subsets)
-    with open(subsets, "rb") as file:                        # once more: the reader has found it in order
-        people = {str(name): len(found) for name,
-                  found in SafeUnpickler(file, encoding="latin1").load().items()}
+    with open(subsets, "rb") as file:  # once more: the reader has found it in order
+        people = {
+            str(name): len(found) for name, found in SafeUnpickler(file, encoding="latin1").load().items()
+        }
     poses.files.append(subsets)
     for name, pose in table.items():
         several = people[name] > 1 and poses.person == "only"
@@ -152,18 +176,30 @@ def _read_one(poses: ImagePoses, path: Path, name: str, read: Callable[[], np.nd
     # folders of keypoints may or may not repeat the folders of the images
     poses.add(name if poses.index.find(name) else os.path.basename(name), path, pose, objection=objection)
 
+
 def _read_json(poses: ImagePoses, path: Path, name: str) -> None:
-    _read_one(poses, path, name.removesuffix("_keypoints.json"),
-              lambda: read_openpose_json(path, poses.person))
+    _read_one(
+        poses, path, name.removesuffix("_keypoints.json"), lambda: read_openpose_json(path, poses.person)
+    )
+
 
 def _read_text(poses: ImagePoses, path: Path, name: str) -> None:
     subset = path.with_name(path.name.replace("_candidate.txt", "_subset.txt"))
-    _read_one(poses, path, name.removesuffix("_candidate.txt"),
-              lambda: read_openpose_candidates(path, subset, poses.person))
+    _read_one(
+        poses,
+        path,
+        name.removesuffix("_candidate.txt"),
+        lambda: read_openpose_candidates(path, subset, poses.person),
+    )
+
 
 _PICKLES = "all_peaks_dic_*.p"
-_READERS = {"*.csv": _read_table, _PICKLES: _read_pickles,
-            "*_keypoints.json": _read_json, "*_candidate.txt": _read_text}
+_READERS = {
+    "*.csv": _read_table,
+    _PICKLES: _read_pickles,
+    "*_keypoints.json": _read_json,
+    "*_candidate.txt": _read_text,
+}
 
 # %% ../nbs/04c_folders.ipynb #35f791f5
 def _check_frame(table: Path, poses: list[tuple[Path, np.ndarray]], looks: int = 20) -> None:
@@ -171,34 +207,44 @@ def _check_frame(table: Path, poses: list[tuple[Path, np.ndarray]], looks: int =
 
     They have another frame. Single keypoints beyond an image may be guesses at what it cuts off.
     """
-    looked = [(side, pose[:, :2].max()) for path, pose in poses[::max(1, len(poses) // looks)]
-              if (side := _longer_side(path))]
+    looked = [
+        (side, pose[:, :2].max())
+        for path, pose in poses[:: max(1, len(poses) // looks)]
+        if (side := _longer_side(path))
+    ]
     beyond = [(side, reach) for side, reach in looked if reach > side]
     choices = "say which frame they have: --rule frame=256, frame=patn or frame=own."
     if len(beyond) > len(looked) / 4:
         side, reach = max(beyond, key=lambda one: one[1] / one[0])
-        raise UserError(f"Keypoints in {table} lie beyond their images, {reach:.0f} pixels from the edge of "
-                        f"one that measures {side}: {choices}")
-    if len(looked) < 3:                                      # two people may well stand in a corner
+        raise UserError(
+            f"Keypoints in {table} lie beyond their images, {reach:.0f} pixels from the edge of "
+            f"one that measures {side}: {choices}"
+        )
+    if len(looked) < 3:  # two people may well stand in a corner
         return
     reach, least = max(pose[:, :2].max() for _, pose in poses), min(side for side, _ in looked)
     if reach < least / 2:
-        raise UserError(f"All keypoints in {table} lie within {reach:.0f} pixels, but the images measure "
-                        f"{least} pixels and more: {choices}")
+        raise UserError(
+            f"All keypoints in {table} lie within {reach:.0f} pixels, but the images measure "
+            f"{least} pixels and more: {choices}"
+        )
+
 
 def _longer_side(path: Path) -> int | None:
     try:
-        with open_image(path) as image:                      # reads the header only
-            return max(image.size)                           # the same whichever way up the camera was held
+        with open_image(path) as image:  # reads the header only
+            return max(image.size)  # the same whichever way up the camera was held
     except UserError:
-        return None                                          # whoever reads its pixels will complain
+        return None  # whoever reads its pixels will complain
 
 # %% ../nbs/04c_folders.ipynb #c612500a
-PAIRS_HEADER = "from,to"          # of the lists of pairs, which are tables too
+PAIRS_HEADER = "from,to"  # of the lists of pairs, which are tables too
+
 
 def first_line(path: Path) -> str:
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         return plain_line(file.readline(1000))
+
 
 def _of_known_kinds(files: Files) -> dict[str, list[str]]:
     "The names of the files of each kind of keypoints."
@@ -206,23 +252,28 @@ def _of_known_kinds(files: Files) -> dict[str, list[str]]:
     # of mirrored copies
     kinds[_PICKLES] = [name for name in kinds[_PICKLES] if "flip" not in name.lower()]
     # a folder may hold other tables as well; if it has only those, reading one tells what is wrong with it
-    headers = {name: first_line(files.root/name) for name in kinds["*.csv"]}
-    kinds["*.csv"] = ([name for name, line in headers.items() if line == CSV_HEADER]
-                      or [name for name, line in headers.items() if line != PAIRS_HEADER])
+    headers = {name: first_line(files.root / name) for name in kinds["*.csv"]}
+    kinds["*.csv"] = [name for name, line in headers.items() if line == CSV_HEADER] or [
+        name for name, line in headers.items() if line != PAIRS_HEADER
+    ]
     return {pattern: names for pattern, names in kinds.items() if names}
+
 
 def keypoint_files(files: Files, keypoints: str | Path | None) -> list[tuple[Path, str]]:
     "The keypoint files to be read, with their names from their folder: all those of one kind."
     if keypoints is not None and not Path(keypoints).is_dir():
         if not any(Path(keypoints).match(pattern) for pattern in _READERS):
-            raise UserError(f"{keypoints} is no keypoint file of a known kind: give a .csv table, PG2's "
-                            "all_peaks_dic_*.p, or a folder of OpenPose's *_keypoints.json or "
-                            "*_candidate.txt.")
+            raise UserError(
+                f"{keypoints} is no keypoint file of a known kind: give a .csv table, PG2's "
+                "all_peaks_dic_*.p, or a folder of OpenPose's *_keypoints.json or "
+                "*_candidate.txt."
+            )
         return [(Path(keypoints), Path(keypoints).name)]
     if keypoints is not None:
         files = files_below(Path(keypoints))
     kinds = _of_known_kinds(files)
     if len(kinds) > 1:
-        raise UserError(f"{files.root} holds keypoints of several kinds ({', '.join(kinds)}): give the one "
-                        "to be used.")
-    return [(files.root/name, name) for names in kinds.values() for name in names]
+        raise UserError(
+            f"{files.root} holds keypoints of several kinds ({', '.join(kinds)}): give the one to be used."
+        )
+    return [(files.root / name, name) for names in kinds.values() for name in names]

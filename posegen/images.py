@@ -6,9 +6,9 @@ __all__ = ['IMAGE_SUFFIXES', 'HEIC_SUFFIXES', 'HEIC_HINT', 'SIDE_LIMIT', 'open_i
 
 # %% ../nbs/04b_images.ipynb #23575892
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -50,31 +50,38 @@ def open_image(path: str | Path) -> Iterator[Image.Image]:
         unknown = "is not an image of a kind that can be read (JPEG, PNG, WebP, BMP)"
         raise UserError(f"{path} {HEIC_HINT if _is_heic(path) else unknown}.") from None
     except Image.DecompressionBombError:
-        raise UserError(f"{path} claims to have far more than the {SIDE_LIMIT:,} pixels a side that are "
-                        "read, so scale it down.") from None
+        raise UserError(
+            f"{path} claims to have far more than the {SIDE_LIMIT:,} pixels a side that are "
+            "read, so scale it down."
+        ) from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise UserError(f"{path} is damaged or cut short ({error}); replace it or leave it out.") from None
+
 
 def check_size(size: tuple[int, int], name: str | Path) -> None:
     "Raise `UserError` for an image of this width and height that is longer than `SIDE_LIMIT`."
     if max(size) > SIDE_LIMIT:
-        raise UserError(f"{name} claims to be {size[0]:,} x {size[1]:,} pixels; up to {SIDE_LIMIT:,} a side "
-                        "are read, so scale it down.")
+        raise UserError(
+            f"{name} claims to be {size[0]:,} x {size[1]:,} pixels; up to {SIDE_LIMIT:,} a side "
+            "are read, so scale it down."
+        )
+
 
 def _is_heic(path: str | Path) -> bool:
     with open(path, "rb") as file:
-        return file.read(12)[4:8] == b"ftyp"          # the container of HEIC and AVIF
+        return file.read(12)[4:8] == b"ftyp"  # the container of HEIC and AVIF
 
 # %% ../nbs/04b_images.ipynb #d5317228
 def as_rgb(image: Image.Image) -> Image.Image:
     "An image of any mode as RGB: transparency over white, 16 bits cut to 8."
-    if image.mode.startswith("I"):                    # grey of 16 bits: keep the higher 8
+    if image.mode.startswith("I"):  # grey of 16 bits: keep the higher 8
         return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     # a copy of 50 megapixels takes 200 MB
     return image if image.mode == "RGB" else image.convert("RGB")
+
 
 def read_image(path: str | Path) -> Image.Image:
     "The picture in a file as RGB, upright; see `as_rgb`, and `open_image` for what raises `UserError`."
@@ -83,8 +90,9 @@ def read_image(path: str | Path) -> Image.Image:
         return as_rgb(image)
 
 # %% ../nbs/04b_images.ipynb #c857f303
-def square_image(image: Image.Image, keypoints: np.ndarray, size: int,
-                 frame: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def square_image(
+    image: Image.Image, keypoints: np.ndarray, size: int, frame: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Pad to a square and scale; returns uint8 (size, size, 3) and float32 (18, 3) in the new frame.
 
     `keypoints` (18, 3) are in pixels of `image`; or, with `frame`, of the image padded to a square and
@@ -106,10 +114,14 @@ def square_image(image: Image.Image, keypoints: np.ndarray, size: int,
     moved[outside | (keypoints[:, 2] == 0)] = 0
     return pixels, moved
 
+
 def _edge_colour(image: Image.Image) -> tuple[int, int, int]:
     "The mean colour of the two edges beside which margins are needed."
     width, height = image.size
-    boxes = ([(0, 0, 1, height), (width - 1, 0, width, height)] if width < height
-             else [(0, 0, width, 1), (0, height - 1, width, height)])
+    boxes = (
+        [(0, 0, 1, height), (width - 1, 0, width, height)]
+        if width < height
+        else [(0, 0, width, 1), (0, height - 1, width, height)]
+    )
     edges = np.stack([np.asarray(image.crop(box)) for box in boxes])
     return tuple(edges.reshape(-1, 3).mean(0).round().astype(int).tolist())

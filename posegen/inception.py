@@ -21,8 +21,14 @@ from .core import Progress, UserError, file_hash
 class Convolution(nn.Module):
     "Convolution without bias, batch norm, ReLU; padded to keep the size unless `padded` is False."
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int | tuple[int, int], stride: int = 1,
-                 padded: bool = True):
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        padded: bool = True,
+    ):
         super().__init__()
         kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
         padding = (kernel[0] // 2, kernel[1] // 2) if padded else 0
@@ -32,9 +38,11 @@ class Convolution(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(self.bn(self.conv(x)))
 
+
 def _average(x: torch.Tensor) -> torch.Tensor:
     "3x3 average that leaves the zeros of the padding out of account."
     return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+
 
 def _halve(x: torch.Tensor) -> torch.Tensor:
     return F.max_pool2d(x, 3, stride=2)
@@ -54,9 +62,15 @@ class BlockA(nn.Module):
         self.branch_pool = Convolution(channels, pooled, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self.branch1x1(x), self.branch5x5_2(self.branch5x5_1(x)),
-                          self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
-                          self.branch_pool(_average(x))], 1)
+        return torch.cat(
+            [
+                self.branch1x1(x),
+                self.branch5x5_2(self.branch5x5_1(x)),
+                self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
+                self.branch_pool(_average(x)),
+            ],
+            1,
+        )
 
 # %% ../nbs/11b_inception.ipynb #0d68643b
 class BlockB(nn.Module):
@@ -70,8 +84,10 @@ class BlockB(nn.Module):
         self.branch3x3dbl_3 = Convolution(96, 96, 3, stride=2, padded=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self.branch3x3(x), self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
-                          _halve(x)], 1)
+        return torch.cat(
+            [self.branch3x3(x), self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))), _halve(x)],
+            1,
+        )
 
 # %% ../nbs/11b_inception.ipynb #93f4fb10
 class BlockC(nn.Module):
@@ -134,9 +150,17 @@ class BlockE(nn.Module):
         single = self.branch3x3_1(x)
         double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
         pooled = F.max_pool2d(x, 3, stride=1, padding=1) if self.pool_maximum else _average(x)
-        return torch.cat([self.branch1x1(x), self.branch3x3_2a(single), self.branch3x3_2b(single),
-                          self.branch3x3dbl_3a(double), self.branch3x3dbl_3b(double),
-                          self.branch_pool(pooled)], 1)
+        return torch.cat(
+            [
+                self.branch1x1(x),
+                self.branch3x3_2a(single),
+                self.branch3x3_2b(single),
+                self.branch3x3dbl_3a(double),
+                self.branch3x3dbl_3b(double),
+                self.branch_pool(pooled),
+            ],
+            1,
+        )
 
 # %% ../nbs/11b_inception.ipynb #b085ec67
 class InceptionV3(nn.Module):
@@ -183,12 +207,14 @@ def _resize_axis(pixels: torch.Tensor, axis: int, size: int) -> torch.Tensor:
     lower, upper = pixels.index_select(axis, below), pixels.index_select(axis, above)
     return lower + (upper - lower) * weight
 
+
 def inception_input(images: np.ndarray) -> torch.Tensor:
     "uint8 (N, H, W, 3) -> float32 (N, 3, 299, 299): TensorFlow 1's bilinear resize, then (v - 128) / 128."
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise UserError(f"The classifier got {images.dtype} of shape {images.shape}; "
-                        "give 8-bit images (N, H, W, 3).")
+        raise UserError(
+            f"The classifier got {images.dtype} of shape {images.shape}; give 8-bit images (N, H, W, 3)."
+        )
     pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
     return (_resize_axis(_resize_axis(pixels, 3, 299), 2, 299) - 128) / 128
 
@@ -196,7 +222,8 @@ def inception_input(images: np.ndarray) -> torch.Tensor:
 WEIGHTS_FILE = "pt_inception-2015-12-05-6726825d.pth"
 WEIGHTS_URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{WEIGHTS_FILE}"
 WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-WEIGHTS_VARIABLE = "POSEGEN_INCEPTION"                     # environment variable that names the file
+WEIGHTS_VARIABLE = "POSEGEN_INCEPTION"  # environment variable that names the file
+
 
 def find_weights(path: str | Path | None = None) -> Path:
     """The file of the 2015 weights: `path`, or what POSEGEN_INCEPTION names, or a download (96 MB, once).
@@ -211,18 +238,23 @@ def find_weights(path: str | Path | None = None) -> Path:
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(WEIGHTS_URL, str(cached), hash_prefix=WEIGHTS_SHA256)
-        except (OSError, RuntimeError) as error:           # no network; or not the bytes that were published
-            raise UserError("The weights of Inception-v3 (96 MB) are not on this machine and could not be "
-                            f"downloaded ({error}): fetch {WEIGHTS_URL} elsewhere and name the file in "
-                            f"{WEIGHTS_VARIABLE}, or do with the stand-in EfficientNet-Lite0.") from error
+        except (OSError, RuntimeError) as error:  # no network; or not the bytes that were published
+            raise UserError(
+                "The weights of Inception-v3 (96 MB) are not on this machine and could not be "
+                f"downloaded ({error}): fetch {WEIGHTS_URL} elsewhere and name the file in "
+                f"{WEIGHTS_VARIABLE}, or do with the stand-in EfficientNet-Lite0."
+            ) from error
     return cached
+
 
 def load_inception(path: str | Path, sha256: str = WEIGHTS_SHA256) -> InceptionV3:
     "The network in evaluation mode with the weights in `path`, a file whose hash is `sha256`."
     found = file_hash(path)
     if found != sha256:
-        raise UserError(f"{path} is not the published file of Inception-v3's weights: its sha256 begins "
-                        f"{found[:8]}, not {sha256[:8]}; fetch {WEIGHTS_URL} again.")
+        raise UserError(
+            f"{path} is not the published file of Inception-v3's weights: its sha256 begins "
+            f"{found[:8]}, not {sha256[:8]}; fetch {WEIGHTS_URL} again."
+        )
     network = InceptionV3()
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=True)
@@ -239,7 +271,7 @@ def in_batches(compute, images: np.ndarray, batch_size: int, progress: bool = Fa
     shown = Progress(len(images), "classify") if progress else None
     parts = []
     for start in range(0, len(images), batch_size):
-        batch = images[start:start + batch_size]
+        batch = images[start : start + batch_size]
         parts.append([tensor.cpu().numpy() for tensor in compute(batch)])
         if shown:
             shown.update(len(batch))
@@ -247,15 +279,21 @@ def in_batches(compute, images: np.ndarray, batch_size: int, progress: bool = Fa
         shown.close()
     return [np.concatenate(part) for part in zip(*parts)]
 
+
 class Inception2015:
     """Inception-v3 with the weights of December 2015, for the Inception Score and FID.
 
     `weights`: see `find_weights`. `sha256` is what the file must have. Raises `UserError` without weights."""
+
     score_label = "Inception Score"
     distance_label = "FID"
 
-    def __init__(self, device: torch.device | str = "cpu", weights: str | Path | None = None,
-                 sha256: str = WEIGHTS_SHA256):
+    def __init__(
+        self,
+        device: torch.device | str = "cpu",
+        weights: str | Path | None = None,
+        sha256: str = WEIGHTS_SHA256,
+    ):
         self.device = torch.device(device)
         self.network = load_inception(find_weights(weights), sha256).to(self.device)
         self.weights_sha256 = sha256

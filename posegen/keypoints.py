@@ -22,6 +22,7 @@ from .pose import KEYPOINTS
 # %% ../nbs/03a_keypoints.ipynb #313bbcb0
 CSV_HEADER = "name:keypoints_y:keypoints_x"
 
+
 def _csv_row(line: str, where: str) -> tuple[str, np.ndarray]:
     columns = line.split(":")
     if len(columns) != 3:
@@ -31,15 +32,19 @@ def _csv_row(line: str, where: str) -> tuple[str, np.ndarray]:
     keypoints[(x == -1) | (y == -1)] = 0
     return columns[0].strip(), keypoints
 
+
 def _csv_numbers(text: str, where: str) -> np.ndarray:
     try:
         numbers = np.array(json.loads(text), dtype=np.float64)
     except (ValueError, TypeError):
-        raise UserError(f'{where}: "{text.strip()[:60]}" is not a list of numbers such as [12, 40, '
-                        '-1].') from None
+        raise UserError(
+            f'{where}: "{text.strip()[:60]}" is not a list of numbers such as [12, 40, -1].'
+        ) from None
     if numbers.shape != (len(KEYPOINTS),) or not np.isfinite(numbers).all():
-        raise UserError(f"{where}: a list holds {numbers.size} values; "
-                        f"write {len(KEYPOINTS)} finite numbers, -1 for a missing keypoint.")
+        raise UserError(
+            f"{where}: a list holds {numbers.size} values; "
+            f"write {len(KEYPOINTS)} finite numbers, -1 for a missing keypoint."
+        )
     return numbers
 
 # %% ../nbs/03a_keypoints.ipynb #5ca264d6
@@ -64,23 +69,29 @@ def read_keypoint_csv(path: str | Path, x_offset: float = 0) -> dict[str, np.nda
         if line:
             name, keypoints = _csv_row(line, f"{path}, line {number}")
             if name in poses:
-                raise UserError(f'{path}, line {number}: the image "{name}" has a row already; keep one of '
-                                'the two.')
+                raise UserError(
+                    f'{path}, line {number}: the image "{name}" has a row already; keep one of the two.'
+                )
             keypoints[keypoints[:, 2] > 0, 0] += x_offset
             poses[name] = keypoints
     return poses
+
 
 def _csv_lines(path: Path) -> list[str]:
     try:
         lines = list(map(plain_line, _existing(path).read_text(encoding="utf-8-sig").splitlines()))
     except UnicodeDecodeError:
-        raise UserError(f'{path} is not text in UTF-8: in the spreadsheet or editor, save it as "CSV '
-                        'UTF-8".') from None
+        raise UserError(
+            f'{path} is not text in UTF-8: in the spreadsheet or editor, save it as "CSV UTF-8".'
+        ) from None
     header = lines[0] if lines else "nothing"
     if header != CSV_HEADER:
-        raise UserError(f'{path} begins with "{header[:80]}", but its first line must be "{CSV_HEADER}" '
-                        "(colons between columns, the y list before the x list).")
+        raise UserError(
+            f'{path} begins with "{header[:80]}", but its first line must be "{CSV_HEADER}" '
+            "(colons between columns, the y list before the x list)."
+        )
     return lines
+
 
 def _existing(path: str | Path) -> Path:
     if not Path(path).is_file():
@@ -90,18 +101,28 @@ def _existing(path: str | Path) -> Path:
 # %% ../nbs/03a_keypoints.ipynb #eb379a49
 def _check_csv_name(name: str) -> None:
     # file names that are no text in any encoding reach Python with lone surrogates in them
-    if (":" in name or name != name.strip(" ,") or name.splitlines() != [name]
-            or any("\ud800" <= letter <= "\udfff" for letter in name)):
-        raise UserError(f"The keypoint table cannot hold the image name {name!r}: colons, line breaks, "
-                        "broken letters, and spaces or commas at its ends have no place there; rename "
-                        "the image.")
+    if (
+        ":" in name
+        or name != name.strip(" ,")
+        or name.splitlines() != [name]
+        or any("\ud800" <= letter <= "\udfff" for letter in name)
+    ):
+        raise UserError(
+            f"The keypoint table cannot hold the image name {name!r}: colons, line breaks, "
+            "broken letters, and spaces or commas at its ends have no place there; rename "
+            "the image."
+        )
+
 
 def _checked(keypoints: np.ndarray, where: str) -> np.ndarray:
     keypoints = np.asarray(keypoints, dtype=np.float32)
     if keypoints.shape != (len(KEYPOINTS), 3) or not np.isfinite(keypoints).all():
-        raise UserError(f"{where} has the shape {keypoints.shape}; give {len(KEYPOINTS)} rows of three "
-                        "finite numbers: x, y, confidence.")
+        raise UserError(
+            f"{where} has the shape {keypoints.shape}; give {len(KEYPOINTS)} rows of three "
+            "finite numbers: x, y, confidence."
+        )
     return keypoints
+
 
 def _short(value: np.float32) -> int | float:
     # whole pixels as 7 and not 7.0; the others with no more digits than the same float32 takes
@@ -120,8 +141,10 @@ def write_keypoint_csv(path: str | Path, poses: dict[str, np.ndarray]) -> None:
         _check_csv_name(name)
         present = keypoints[:, 2] > 0
         if (keypoints[present, :2] == -1).any():
-            raise UserError(f'"{name}" has a keypoint at -1, which means "missing" in a keypoint table; '
-                            "set its confidence to 0 or write OpenPose JSON.")
+            raise UserError(
+                f'"{name}" has a keypoint at -1, which means "missing" in a keypoint table; '
+                "set its confidence to 0 or write OpenPose JSON."
+            )
         x, y = ([_short(value) for value in np.where(present, column, -1)] for column in keypoints.T[:2])
         lines.append(f"{name}: {json.dumps(y)}: {json.dumps(x)}")
     with atomic_path(path) as temporary:
@@ -130,10 +153,12 @@ def write_keypoint_csv(path: str | Path, poses: dict[str, np.ndarray]) -> None:
 # %% ../nbs/03a_keypoints.ipynb #2f649b67
 PERSON_CHOICES = ("largest", "only")
 
+
 def person_size(pose: np.ndarray) -> float:
     "Area in square pixels of the rectangle around a pose's present keypoints; 0 without any."
     present = pose[pose[:, 2] > 0, :2]
     return float(np.ptp(present, axis=0).prod()) if len(present) else 0.0
+
 
 def choose_person(people: list[np.ndarray], person: str, where: str | Path) -> np.ndarray:
     """One of several poses (18, 3): the "largest", or the "only" one, which makes several an error.
@@ -146,30 +171,39 @@ def choose_person(people: list[np.ndarray], person: str, where: str | Path) -> n
     if not people:
         raise UserError(f"{where} holds no person: nobody was found in this image, so leave the image out.")
     if person == "only" and len(people) > 1:
-        raise UserError(f'{where} holds {len(people)} people, but one was expected: crop the image to one '
-                        "person, or take the largest: --person largest where keypoints are estimated, "
-                        "--rule person=largest where they are read.")
+        raise UserError(
+            f"{where} holds {len(people)} people, but one was expected: crop the image to one "
+            "person, or take the largest: --person largest where keypoints are estimated, "
+            "--rule person=largest where they are read."
+        )
     return max(people, key=person_size)
 
 # %% ../nbs/03a_keypoints.ipynb #484c98a6
-BODY_25 = (*range(8), *range(9, 19))       # rows of OpenPose's 25 that are our 18
+BODY_25 = (*range(8), *range(9, 19))  # rows of OpenPose's 25 that are our 18
+
 
 def _pose(points: np.ndarray, where: str) -> np.ndarray:
     "Points (18, 3) in our own form: float32, and zero in all three columns where there is no confidence."
     if not np.isfinite(points).all():
-        raise UserError(f"{where} holds a keypoint that is no finite number; run OpenPose on this image "
-                        "again.")
+        raise UserError(
+            f"{where} holds a keypoint that is no finite number; run OpenPose on this image again."
+        )
     return np.where(points[:, 2:] > 0, points, 0).astype(np.float32)
+
 
 def _json_person(numbers: np.ndarray, path: str | Path) -> np.ndarray:
     if numbers.size not in (54, 75):
-        raise UserError(f"{path}: a person has {numbers.size} numbers, but 18 keypoints take 54 and 25 take "
-                        "75; run OpenPose with --model_pose COCO or BODY_25.")
+        raise UserError(
+            f"{path}: a person has {numbers.size} numbers, but 18 keypoints take 54 and 25 take "
+            "75; run OpenPose with --model_pose COCO or BODY_25."
+        )
     points = numbers.reshape(-1, 3)
     pose = _pose(points[list(BODY_25)] if len(points) == 25 else points, str(path))
     if (pose[:, 2] > 0).any() and (abs(pose[:, :2]) <= 1).all():
-        raise UserError(f"{path} holds positions as fractions of the image, but pixels are needed: "
-                        "run OpenPose with --keypoint_scale 0.")
+        raise UserError(
+            f"{path} holds positions as fractions of the image, but pixels are needed: "
+            "run OpenPose with --keypoint_scale 0."
+        )
     return pose
 
 # %% ../nbs/03a_keypoints.ipynb #953c3b52
@@ -183,8 +217,10 @@ def read_openpose_json(path: str | Path, person: str = "largest") -> np.ndarray:
         content = json.loads(_existing(path).read_text(encoding="utf-8-sig"))
         people = [np.array(one["pose_keypoints_2d"], dtype=np.float64).ravel() for one in content["people"]]
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise UserError(f'{path} is not OpenPose JSON: it must hold "people", a list, and in each of them '
-                        '"pose_keypoints_2d", a list of numbers.') from None
+        raise UserError(
+            f'{path} is not OpenPose JSON: it must hold "people", a list, and in each of them '
+            '"pose_keypoints_2d", a list of numbers.'
+        ) from None
     return choose_person([_json_person(numbers, path) for numbers in people], person, path)
 
 # %% ../nbs/03a_keypoints.ipynb #fb4c47ce
@@ -207,18 +243,22 @@ def check_free(path: str | Path) -> None:
     if taken:
         raise UserError(f"{path} exists already; give an empty or new folder, or a file name ending in .csv.")
 
+
 def check_image_name(path: str | Path, name: str) -> None:
     "Raise `UserError` when the keypoint table or folder `path` cannot hold an image of this name."
     _check_csv_name(name) if _is_table(path) else _json_name(name)
 
+
 def _is_table(path: str | Path) -> bool:
     return Path(path).suffix.lower() == ".csv"
+
 
 def _json_name(name: str) -> str:
     place = PurePosixPath(name)
     if place.is_absolute() or ".." in place.parts or "\0" in name:
-        raise UserError(f"The image name {name!r} would put its keypoint file outside the folder; "
-                        "rename the image.")
+        raise UserError(
+            f"The image name {name!r} would put its keypoint file outside the folder; rename the image."
+        )
     return str(place.with_name(place.stem + "_keypoints.json"))
 
 # %% ../nbs/03a_keypoints.ipynb #167f584a
@@ -234,8 +274,9 @@ def write_keypoints(path: str | Path, poses: dict[str, np.ndarray]) -> None:
     files = [_json_name(name) for name in poses]
     twice = [file for file, count in Counter(files).items() if count > 1]
     if twice:
-        raise UserError(f"Two images would both get the keypoint file {twice[0]}; rename one, or write a "
-                        ".csv.")
+        raise UserError(
+            f"Two images would both get the keypoint file {twice[0]}; rename one, or write a .csv."
+        )
     check_free(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
@@ -256,8 +297,10 @@ def _person(candidates: list[dict], subset: list[float], where: str) -> np.ndarr
         if number == -1:
             continue
         if number not in known:
-            raise UserError(f"{where}: a person has the candidate {number:g} as its {KEYPOINTS[index]}, but "
-                            "there is no such candidate; give the two files of one run.")
+            raise UserError(
+                f"{where}: a person has the candidate {number:g} as its {KEYPOINTS[index]}, but "
+                "there is no such candidate; give the two files of one run."
+            )
         points[index] = known[number]
     return _pose(points, where)
 
@@ -271,13 +314,17 @@ def _text_table(path: str | Path, columns: int, meaning: str) -> list[list[float
         except ValueError:
             row = []
         if len(row) != columns:
-            raise UserError(f"{path}, line {number}: {columns} numbers are needed ({meaning}), "
-                            f'but it says "{line.strip()[:60]}".')
+            raise UserError(
+                f"{path}, line {number}: {columns} numbers are needed ({meaning}), "
+                f'but it says "{line.strip()[:60]}".'
+            )
         rows.append(row)
     return rows
 
-def read_openpose_candidates(candidate_path: str | Path, subset_path: str | Path,
-                             person: str = "largest") -> np.ndarray:
+
+def read_openpose_candidates(
+    candidate_path: str | Path, subset_path: str | Path, person: str = "largest"
+) -> np.ndarray:
     """Keypoints float32 (18, 3) of one person from OpenPose's candidate and subset text files (R1b).
 
     `person`: "largest", or "only", which makes several people an error.
@@ -285,33 +332,44 @@ def read_openpose_candidates(candidate_path: str | Path, subset_path: str | Path
     """
     candidates = {number: point for *point, number in _text_table(candidate_path, 4, "x, y, score, number")}
     subsets = _text_table(subset_path, 20, "18 numbers of candidates, score, count")
-    people = [_person([candidates]*18, subset, f"{subset_path} with {candidate_path}") for subset in subsets]
+    people = [
+        _person([candidates] * 18, subset, f"{subset_path} with {candidate_path}") for subset in subsets
+    ]
     return choose_person(people, person, subset_path)
 
 # %% ../nbs/03a_keypoints.ipynb #68129070
 def _number_dtype(code: str | bytes, *_) -> np.dtype:
     dtype = np.dtype(code.decode("latin1") if isinstance(code, bytes) else code)
-    if dtype.kind not in "biuf":                   # object arrays and records could smuggle in anything
+    if dtype.kind not in "biuf":  # object arrays and records could smuggle in anything
         raise UserError(f"it holds arrays of {dtype} instead of numbers")
-    return dtype                                   # numpy's shared one: nothing in a pickle can alter it
+    return dtype  # numpy's shared one: nothing in a pickle can alter it
+
 
 def _empty_array(*_) -> np.ndarray:
-    return np.empty(0)                             # the pickle sets shape, dtype and values afterwards
+    return np.empty(0)  # the pickle sets shape, dtype and values afterwards
+
 
 def _number(dtype: np.dtype, data: bytes | str) -> float:
     return np.frombuffer(_latin1(data) if isinstance(data, str) else data, dtype)[0].item()
 
+
 def _latin1(text: str = "", _="latin1") -> bytes:
-    return text.encode("latin1")                   # the detour of Python 3 for bytes in the old protocols
+    return text.encode("latin1")  # the detour of Python 3 for bytes in the old protocols
+
 
 _SAFE_GLOBALS: dict[str, Any] = {
-    "numpy.ndarray": None,                         # only ever an argument of _reconstruct
-    "numpy.dtype": _number_dtype, "_codecs.encode": _latin1, "__builtin__.bytes": _latin1}
+    "numpy.ndarray": None,  # only ever an argument of _reconstruct
+    "numpy.dtype": _number_dtype,
+    "_codecs.encode": _latin1,
+    "__builtin__.bytes": _latin1,
+}
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
     _SAFE_GLOBALS |= {f"{_module}._reconstruct": _empty_array, f"{_module}.scalar": _number}
 
+
 class SafeUnpickler(pickle.Unpickler):
     "An unpickler for plain values and arrays of numbers; any other global raises `UserError`, uncalled."
+
     def find_class(self, module: str, name: str) -> Any:
         wanted = f"{module}.{name}"
         if wanted not in _SAFE_GLOBALS:
@@ -324,11 +382,13 @@ def _load_pickle(path: str | Path) -> Any:
         try:
             return SafeUnpickler(file, encoding="latin1").load()
         except UserError as error:
-            raise UserError(f"{path} is refused: {error}. Nothing in it was run; "
-                            "make sure where the file comes from.") from None
-        except Exception as error:                 # a broken pickle raises nearly anything
-            raise UserError(f"{path} is not a whole pickle file ({type(error).__name__}); copy it "
-                            "again.") from None
+            raise UserError(
+                f"{path} is refused: {error}. Nothing in it was run; make sure where the file comes from."
+            ) from None
+        except Exception as error:  # a broken pickle raises nearly anything
+            raise UserError(
+                f"{path} is not a whole pickle file ({type(error).__name__}); copy it again."
+            ) from None
 
 # %% ../nbs/03a_keypoints.ipynb #cc413d83
 def read_pg2_pickles(peaks_path: str | Path, subsets_path: str | Path) -> dict[str, np.ndarray]:
@@ -341,14 +401,20 @@ def read_pg2_pickles(peaks_path: str | Path, subsets_path: str | Path) -> dict[s
     all_peaks, all_subsets = _load_pickle(peaks_path), _load_pickle(subsets_path)
     for path, content in ((peaks_path, all_peaks), (subsets_path, all_subsets)):
         if not isinstance(content, dict):
-            raise UserError(f"{path} holds a {type(content).__name__}, but PG2's file is a dictionary by "
-                            "image name.")
+            raise UserError(
+                f"{path} holds a {type(content).__name__}, but PG2's file is a dictionary by image name."
+            )
     lonely = sorted(map(str, all_peaks.keys() ^ all_subsets.keys()))
     if lonely:
-        raise UserError(f'{peaks_path} and {subsets_path} do not belong together: {len(lonely)} images, for '
-                        f'one "{lonely[0]}", are in only one of them; give the two files of one split.')
-    return {str(name): _pg2_pose(peaks, all_subsets[name], f'{peaks_path}, image "{name}"')
-            for name, peaks in all_peaks.items()}
+        raise UserError(
+            f"{peaks_path} and {subsets_path} do not belong together: {len(lonely)} images, for "
+            f'one "{lonely[0]}", are in only one of them; give the two files of one split.'
+        )
+    return {
+        str(name): _pg2_pose(peaks, all_subsets[name], f'{peaks_path}, image "{name}"')
+        for name, peaks in all_peaks.items()
+    }
+
 
 def _pg2_pose(peaks: list, subsets: np.ndarray, where: str) -> np.ndarray:
     try:
@@ -357,8 +423,10 @@ def _pg2_pose(peaks: list, subsets: np.ndarray, where: str) -> np.ndarray:
     except (ValueError, TypeError):
         tables = []
     if len(tables) != len(KEYPOINTS):
-        raise UserError(f"{where}: this is not PG2's layout, which has {len(KEYPOINTS)} lists of (x, y, "
-                        "score, number) and an array of shape (people, 20); look at what the file holds.")
+        raise UserError(
+            f"{where}: this is not PG2's layout, which has {len(KEYPOINTS)} lists of (x, y, "
+            "score, number) and an array of shape (people, 20); look at what the file holds."
+        )
     if not len(subsets):
         return np.zeros((len(KEYPOINTS), 3), np.float32)
     candidates = [{number: point for *point, number in table.tolist()} for table in tables]

@@ -12,10 +12,11 @@ import signal
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.process import BaseProcess
-from typing import Any, Iterator
+from typing import Any
 
 import torch
 from joblib import cpu_count
@@ -28,21 +29,28 @@ from .data import PairBatches, PairDataset, normalise, processes_here
 from .pose import pose_maps, pose_mask
 
 # %% ../nbs/09b_loading.ipynb #1fcc8ae8
-def make_batch(raw: dict[str, Tensor], size: int, device: torch.device,
-               dtype: torch.dtype = torch.float32) -> Batch:
+def make_batch(
+    raw: dict[str, Tensor], size: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Batch:
     """What `PairDataset.batch` gives, as a `Batch` on the device.
 
     Images are in [-1, 1]; pose maps and mask are the target's. Images cross over as uint8, from pinned memory
     without waiting for them.
     """
-    condition, target, keypoints = (raw[name].to(device, non_blocking=True)
-                                    for name in ("condition", "target", "target_keypoints"))
-    return Batch(normalise(condition, dtype), normalise(target, dtype),
-                 pose_maps(keypoints, size).to(dtype), pose_mask(keypoints, size).to(dtype))
+    condition, target, keypoints = (
+        raw[name].to(device, non_blocking=True) for name in ("condition", "target", "target_keypoints")
+    )
+    return Batch(
+        normalise(condition, dtype),
+        normalise(target, dtype),
+        pose_maps(keypoints, size).to(dtype),
+        pose_mask(keypoints, size).to(dtype),
+    )
 
 # %% ../nbs/09b_loading.ipynb #5b96575b
-READ_AHEAD = 2                # batches that each process holds ready
-SMALL_BATCH = 2**20           # bytes of images: a smaller one is made faster than handed over
+READ_AHEAD = 2  # batches that each process holds ready
+SMALL_BATCH = 2**20  # bytes of images: a smaller one is made faster than handed over
+
 
 def choose_workers(dataset: PairDataset, batch_size: int, device: torch.device) -> int:
     "How many other processes should read ahead for this one, which wants `batch_size` pairs at a time."
@@ -55,6 +63,7 @@ def choose_workers(dataset: PairDataset, batch_size: int, device: torch.device) 
 # %% ../nbs/09b_loading.ipynb #37d0df5b
 class _WholeBatches(Dataset):
     "Whose items are the batches of a data set, or the user's error that prevents one."
+
     def __init__(self, dataset: PairDataset):
         self.dataset = dataset
 
@@ -64,24 +73,28 @@ class _WholeBatches(Dataset):
         except UserError as error:
             return error
 
+
 def _as_it_is(item: Any) -> Any:
     return item
 
 # %% ../nbs/09b_loading.ipynb #13866f6a
-GRACE_SECONDS = 60            # that a loading process goes on after SIGTERM
+GRACE_SECONDS = 60  # that a loading process goes on after SIGTERM
 _STOPPING = {signal.SIGINT, signal.SIGTERM}
+
 
 def _begin_to_serve(parent: int, worker: int) -> None:
     "What a loading process does first; `parent` is the main process."
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)      # blocked since before the fork
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)  # blocked since before the fork
+
 
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
+
 
 @contextmanager
 def _stopping_signals_wait() -> Iterator[None]:
@@ -93,19 +106,38 @@ def _stopping_signals_wait() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 # %% ../nbs/09b_loading.ipynb #48899b1b
-CHECK_SECONDS = 5             # between two looks at the processes while a batch is waited for
-PATIENCE = 120                # such looks in vain, ten minutes, before they count as stuck
+CHECK_SECONDS = 5  # between two looks at the processes while a batch is waited for
+PATIENCE = 120  # such looks in vain, ten minutes, before they count as stuck
 
-def _read_ahead(dataset: PairDataset, indices: Iterator[list[int]], workers: int,
-                pinned: bool = False) -> Iterator[Any]:
+
+def _read_ahead(
+    dataset: PairDataset, indices: Iterator[list[int]], workers: int, pinned: bool = False
+) -> Iterator[Any]:
     "Items of `_WholeBatches` for these rows of pairs, read by `workers` processes (0: by this one)."
-    ahead = dict(prefetch_factor=READ_AHEAD, multiprocessing_context="fork", timeout=CHECK_SECONDS,
-                 worker_init_fn=partial(_begin_to_serve, os.getpid())) if workers else {}
+    ahead = (
+        dict(
+            prefetch_factor=READ_AHEAD,
+            multiprocessing_context="fork",
+            timeout=CHECK_SECONDS,
+            worker_init_fn=partial(_begin_to_serve, os.getpid()),
+        )
+        if workers
+        else {}
+    )
     handler = signal.getsignal(signal.SIGCHLD)
     with _stopping_signals_wait():
-        loader = iter(DataLoader(_WholeBatches(dataset), batch_size=None, sampler=indices,
-                                 collate_fn=_as_it_is, num_workers=workers, pin_memory=pinned,
-                                 generator=torch.Generator(), **ahead))
+        loader = iter(
+            DataLoader(
+                _WholeBatches(dataset),
+                batch_size=None,
+                sampler=indices,
+                collate_fn=_as_it_is,
+                num_workers=workers,
+                pin_memory=pinned,
+                generator=torch.Generator(),
+                **ahead,
+            )
+        )
     if signal.getsignal(signal.SIGCHLD) is not handler:
         signal.signal(signal.SIGCHLD, handler)
     return loader
@@ -117,21 +149,26 @@ def _next_item(loader: Iterator[Any]) -> dict[str, Tensor] | UserError:
         try:
             return next(loader)
         except RuntimeError as error:
-            if str(error).startswith("DataLoader worker"):      # ... is killed, ... exited unexpectedly
-                return UserError("A process that loads batches was ended from outside, perhaps for want of "
-                                 "memory (in a container also shared memory: docker run --shm-size=1g): free "
-                                 "some and run again.")
+            if str(error).startswith("DataLoader worker"):  # ... is killed, ... exited unexpectedly
+                return UserError(
+                    "A process that loads batches was ended from outside, perhaps for want of "
+                    "memory (in a container also shared memory: docker run --shm-size=1g): free "
+                    "some and run again."
+                )
             if not str(error).startswith("DataLoader timed out"):
                 raise
     for process in _processes(loader):
-        process.kill()                                          # to SIGTERM they may be deaf
+        process.kill()  # to SIGTERM they may be deaf
     minutes = CHECK_SECONDS * PATIENCE // 60
-    return UserError(f"The processes that load batches gave none for {minutes} minutes and were ended: see "
-                     "whether the disk with the data answers, and run again, with --workers 0 if that does not "
-                     "help.")
+    return UserError(
+        f"The processes that load batches gave none for {minutes} minutes and were ended: see "
+        "whether the disk with the data answers, and run again, with --workers 0 if that does not "
+        "help."
+    )
+
 
 def _processes(loader: Iterator[Any] | None) -> list[BaseProcess]:
-    return getattr(loader, "_workers", [])                      # one that reads itself has no such list
+    return getattr(loader, "_workers", [])  # one that reads itself has no such list
 
 # %% ../nbs/09b_loading.ipynb #74cc03cc
 class TrainingBatches:
@@ -143,18 +180,28 @@ class TrainingBatches:
     Raises `UserError` for a batch that cannot be shared equally, for too few pairs, when the store is damaged,
     and when the processes that read ahead are killed or stuck.
     """
+
     _loader: Iterator[dict[str, Tensor] | UserError] | None = None
 
-    def __init__(self, dataset: PairDataset, config: Config, device: torch.device, workers: int | None = None,
-                 rank: int = 0, processes: int = 1):
+    def __init__(
+        self,
+        dataset: PairDataset,
+        config: Config,
+        device: torch.device,
+        workers: int | None = None,
+        rank: int = 0,
+        processes: int = 1,
+    ):
         if config.batch_size % processes:
-            raise UserError(f"Config.batch_size is {config.batch_size}, which {processes} processes cannot "
-                            f"share equally: use a multiple of {processes}, or another number of processes.")
+            raise UserError(
+                f"Config.batch_size is {config.batch_size}, which {processes} processes cannot "
+                f"share equally: use a multiple of {processes}, or another number of processes."
+            )
         self.dataset, self.device = dataset, device
         self.dtype = torch.float64 if config.precision == "float64" else torch.float32
         self.share = slice(rank, None, processes)
         self.indices = len(dataset), config.batch_size, config.seed
-        PairBatches(*self.indices)                                         # raises for too few pairs
+        PairBatches(*self.indices)  # raises for too few pairs
         if workers is None:
             workers = choose_workers(dataset, config.batch_size // processes, device)
         self.workers = workers
@@ -185,16 +232,16 @@ class TrainingBatches:
         return make_batch(raw, self.dataset.store.size, self.device, self.dtype)
 
     def _start(self) -> Iterator[dict[str, Tensor] | UserError]:
-        _ = self.dataset.store.in_memory                   # read before the fork, images in memory are shared
+        _ = self.dataset.store.in_memory  # read before the fork, images in memory are shared
         _open.add(self)
-        share = self.share                                 # not self, which would keep this object alive
+        share = self.share  # not self, which would keep this object alive
         indices = (rows[share] for rows in PairBatches(*self.indices, position=self._position))
         return _read_ahead(self.dataset, indices, self.workers, pinned=self.device.type == "cuda")
 
     def close(self) -> None:
         "End the processes that read ahead; the next batch would start others."
         processes = _processes(self._loader)
-        self._loader = None               # nobody else holds it: it asks its processes to end, and waits
+        self._loader = None  # nobody else holds it: it asks its processes to end, and waits
         for process in processes:
             process.kill()
 
@@ -202,7 +249,9 @@ class TrainingBatches:
         if self._loader is not None:
             self.close()
 
+
 _open: weakref.WeakSet[TrainingBatches] = weakref.WeakSet()
+
 
 @atexit.register
 def _close_all() -> None:

@@ -27,6 +27,7 @@ def discriminator_loss(negatives: Tensor, positives: Tensor) -> Tensor:
     "Cross-entropy of all negatives' logits towards 0 plus that of the positives' towards 1 (R14, R15)."
     return cross_entropy_towards(negatives, 0.0) + cross_entropy_towards(positives, 1.0)
 
+
 def generator_loss(generated: Tensor) -> Tensor:
     "Cross-entropy of the generated images' logits towards 1 (R14, R15)."
     return cross_entropy_towards(generated, 1.0)
@@ -35,6 +36,7 @@ def generator_loss(generated: Tensor) -> Tensor:
 def critic_loss(negatives: Tensor, positives: Tensor) -> Tensor:
     "Mean score of the negatives minus mean score of the positives; the critic minimises it (R16)."
     return negatives.mean() - positives.mean()
+
 
 def critic_generator_loss(generated: Tensor) -> Tensor:
     "Minus the mean score of the generated images (R16)."

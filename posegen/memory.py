@@ -9,17 +9,21 @@ import bisect
 import functools
 import math
 import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import psutil
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import (DataDependentOutputException, DynamicOutputShapeException,
-                                           FakeTensorMode)
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
@@ -33,11 +37,12 @@ from .networks import Discriminator, Stage1Generator, Stage2Generator
 @dataclass(frozen=True)
 class MemoryEstimate:
     "Bytes that a training step needs when it needs most, by what they hold."
-    weights: int                # of all networks, frozen ones too, with the moving average if there is one
-    gradients: int              # of the weights
-    optimizer_states: int       # Adam's two averages, RMSProp's one
-    activations: int            # results kept for the backward pass, gradients on their way back, the batch
-    workspace: int              # beside a convolution's result, and lost between the allocator's blocks
+
+    weights: int  # of all networks, frozen ones too, with the moving average if there is one
+    gradients: int  # of the weights
+    optimizer_states: int  # Adam's two averages, RMSProp's one
+    activations: int  # results kept for the backward pass, gradients on their way back, the batch
+    workspace: int  # beside a convolution's result, and lost between the allocator's blocks
 
     @property
     def total(self) -> int:
@@ -46,16 +51,18 @@ class MemoryEstimate:
     def __str__(self) -> str:
         "One line, such as `about 3.4 GiB: 0.2 weights, 0.2 gradients, …`."
         unit, name = (2**30, "GiB") if self.total >= 2**30 else (2**20, "MiB")
-        parts = ", ".join(f"{getattr(self, field.name) / unit:.1f} {field.name.replace('_', ' ')}"
-                          for field in fields(self))
+        parts = ", ".join(
+            f"{getattr(self, field.name) / unit:.1f} {field.name.replace('_', ' ')}" for field in fields(self)
+        )
         return f"about {self.total / unit:.1f} {name}: {parts}"
 
 # %% ../nbs/09c_memory.ipynb #b33fe7dd
-_HEAP_BLOCK = 32 * 2**20        # glibc's M_MMAP_THRESHOLD_MAX: larger blocks go back to the system at once
-_HEAP_GAPS = 1.25               # what smaller blocks take with the gaps between them, measured
-_CONVOLUTIONS = {            # number of tensors before the weight, and copies of the weight that are made
+_HEAP_BLOCK = 32 * 2**20  # glibc's M_MMAP_THRESHOLD_MAX: larger blocks go back to the system at once
+_HEAP_GAPS = 1.25  # what smaller blocks take with the gaps between them, measured
+_CONVOLUTIONS = {  # number of tensors before the weight, and copies of the weight that are made
     torch.ops.aten.convolution.default: (1, 1),
-    torch.ops.aten.convolution_backward.default: (2, 2)}
+    torch.ops.aten.convolution_backward.default: (2, 2),
+}
 
 
 class Ledger(TorchDispatchMode):
@@ -64,8 +71,8 @@ class Ledger(TorchDispatchMode):
     def __init__(self, kept: Callable[[], dict[str, int]], heap: bool):
         super().__init__()
         self.kept, self.heap = kept, heap
-        self.small = self.large = self.heap_size = 0         # bytes; heap_size: the most that small has been
-        self.known: dict[int, weakref.finalize] = {}         # storages by address
+        self.small = self.large = self.heap_size = 0  # bytes; heap_size: the most that small has been
+        self.known: dict[int, weakref.finalize] = {}  # storages by address
         self.forget()
 
     def forget(self) -> None:
@@ -73,7 +80,7 @@ class Ledger(TorchDispatchMode):
         self.most, self.most_parts = 0, {}
 
     def __exit__(self, *raised) -> None:
-        for end in self.known.values():          # what outlives the ledger is counted no more
+        for end in self.known.values():  # what outlives the ledger is counted no more
             end.detach()
         super().__exit__(*raised)
 
@@ -127,6 +134,7 @@ def _bytes(tensors) -> int:
 # %% ../nbs/09c_memory.ipynb #ee2a72f3
 class _GpuCasts(TorchFunctionMode):
     "The functions of our networks that autocast computes in 32 bits on a GPU, but not on a CPU."
+
     def __torch_function__(self, function, types, arguments=(), options=None) -> Any:
         if function in (F.group_norm, F.interpolate):
             arguments = (arguments[0].float(), *arguments[1:])
@@ -135,6 +143,7 @@ class _GpuCasts(TorchFunctionMode):
 
 class _Rehearsal(Engine):
     "An engine that computes on stand-ins, in one process, as it would on `device_type` among `processes`."
+
     def __init__(self, config: Config, device_type: str, processes: int):
         # not super().__init__(): that would begin a group of processes
         self.shared, self.processes, self.device = processes > 1, 1, torch.device("cpu")
@@ -150,11 +159,11 @@ class _Rehearsal(Engine):
 
     def update(self, optimizer: torch.optim.Optimizer) -> None:
         for group in optimizer.param_groups:
-            group["foreach"] = self.on_gpu and isinstance(optimizer, torch.optim.RMSprop)     # Adam is fused
+            group["foreach"] = self.on_gpu and isinstance(optimizer, torch.optim.RMSprop)  # Adam is fused
         super().update(optimizer)
 
     def _average(self, gradients: list[Tensor]) -> None:
-        if self.shared:                     # all gradients in one tensor, and their mean over the processes
+        if self.shared:  # all gradients in one tensor, and their mean over the processes
             torch.cat([gradient.flatten() for gradient in gradients]).clone()
 
 
@@ -189,6 +198,7 @@ def _stand_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 class _Rehearsed(Batch):
     "A batch of which the first two parts stand for all: the others take the memory that the second does."
+
     def split(self, parts: int) -> list[Batch]:
         return super().split(parts)[:2]
 
@@ -196,8 +206,9 @@ class _Rehearsed(Batch):
 def _batches(config: Config, processes: int, dtype: torch.dtype) -> Iterator[Batch]:
     share, side = config.batch_size // processes, config.size
     while True:
-        yield _Rehearsed(*(torch.empty(share, channels, side, side, dtype=dtype)
-                           for channels in (3, 3, 18, 1)))
+        yield _Rehearsed(
+            *(torch.empty(share, channels, side, side, dtype=dtype) for channels in (3, 3, 18, 1))
+        )
 
 # %% ../nbs/09c_memory.ipynb #3e59b70c
 @dataclass
@@ -218,7 +229,8 @@ def _have_stepped(optimizer: torch.optim.Optimizer, engine: Engine) -> None:
 
 
 def _stage1(config: Config, stage1: nn.Module, engine: Engine) -> _Step:
-    from posegen.training import stage1_step       # only now: training looks at its memory with this module
+    from posegen.training import stage1_step  # only now: training looks at its memory with this module
+
     optimizer = adam(stage1, 1e-4, config)
     return _Step(stage1_step(config, stage1, optimizer, engine), [optimizer])
 
@@ -226,17 +238,33 @@ def _stage1(config: Config, stage1: nn.Module, engine: Engine) -> _Step:
 def _game(config: Config, game: Any, networks: dict[str, nn.Module], engine: Engine) -> _Step:
     networks["stage1"].eval().requires_grad_(False)
     optimizers = [game.optimizer(networks[name], 1e-4) for name in ("stage2", "discriminator")]
-    players = Players(**networks, generator_optimizer=optimizers[0], discriminator_optimizer=optimizers[1],
-                      engine=engine)
+    players = Players(
+        **networks, generator_optimizer=optimizers[0], discriminator_optimizer=optimizers[1], engine=engine
+    )
     return _Step(lambda batches: game.play(players, batches), optimizers)
 
 # %% ../nbs/09c_memory.ipynb #43412e77
-_WITHOUT_EFFECT = ("seed", "stage1_steps", "stage2_steps", "log_every", "checkpoint_every", "validate_every",
-                   "stage1_learning_rate", "generator_learning_rate", "discriminator_learning_rate",
-                   "learning_rate_schedule", "warmup_steps", "train_people", "test_people", "views")
+_WITHOUT_EFFECT = (
+    "seed",
+    "stage1_steps",
+    "stage2_steps",
+    "log_every",
+    "checkpoint_every",
+    "validate_every",
+    "stage1_learning_rate",
+    "generator_learning_rate",
+    "discriminator_learning_rate",
+    "learning_rate_schedule",
+    "warmup_steps",
+    "train_people",
+    "test_people",
+    "views",
+)
 
-def training_memory(config: Config, stage: str, device_type: str = "cpu",
-                    processes: int = 1) -> MemoryEstimate:
+
+def training_memory(
+    config: Config, stage: str, device_type: str = "cpu", processes: int = 1
+) -> MemoryEstimate:
     """What a training step needs at its peak in one of `processes`, on a "cpu" or a "cuda" device.
 
     `stage` is "stage1" or an adversary's name. The step is one of those after the first, which still lacks
@@ -255,14 +283,22 @@ def _rehearse(config: Config, stage: str, device_type: str, processes: int) -> M
     game = None if stage == "stage1" else ADVERSARIES[stage](config)
     networks = _without_contents(config, game)
     weights: list[Tensor] = []
-    buffers: list[Tensor] = []              # batch norm's, and a moving average
+    buffers: list[Tensor] = []  # batch norm's, and a moving average
     optimizers: list[torch.optim.Optimizer] = []
 
     def kept() -> dict[str, int]:
-        states = [value for optimizer in optimizers for state in optimizer.state.values()
-                  for value in state.values() if isinstance(value, Tensor)]
-        return dict(weights=_bytes(weights) + _bytes(buffers), optimizer_states=_bytes(states),
-                    gradients=_bytes(weight.grad for weight in weights if weight.grad is not None))
+        states = [
+            value
+            for optimizer in optimizers
+            for state in optimizer.state.values()
+            for value in state.values()
+            if isinstance(value, Tensor)
+        ]
+        return dict(
+            weights=_bytes(weights) + _bytes(buffers),
+            optimizer_states=_bytes(states),
+            gradients=_bytes(weight.grad for weight in weights if weight.grad is not None),
+        )
 
     with FakeTensorMode(), Ledger(kept, heap=device_type == "cpu") as ledger:
         for network in networks.values():
@@ -292,19 +328,20 @@ def free_memory(device: torch.device) -> int:
 def _free_in_container(group: Path = Path("/sys/fs/cgroup")) -> float:
     "What a container's limit leaves, files that the system keeps in memory counted as free; else infinite."
     try:
-        limit, used = ((group/name).read_text().strip() for name in ("memory.max", "memory.current"))
-        lines = (group/"memory.stat").read_text().splitlines()
+        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        lines = (group / "memory.stat").read_text().splitlines()
     except OSError:
         return math.inf
     cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
     return max(int(limit) - int(used) + cached, 0) if limit.isdigit() else math.inf
 
 # %% ../nbs/09c_memory.ipynb #f218ed61
-CLEARLY_TOO_MUCH, CLOSE = 1.25, 0.8        # shares of the free memory
+CLEARLY_TOO_MUCH, CLOSE = 1.25, 0.8  # shares of the free memory
 
 
-def check_memory(config: Config, stage: str, device: torch.device | None = None,
-                 processes: int = 1) -> MemoryEstimate:
+def check_memory(
+    config: Config, stage: str, device: torch.device | None = None, processes: int = 1
+) -> MemoryEstimate:
     """Compare what a training step needs with what is free; to be called before the networks are built.
 
     `processes` share the machine's memory on a CPU, and have a GPU each otherwise. Raises `UserError` where
@@ -313,8 +350,10 @@ def check_memory(config: Config, stage: str, device: torch.device | None = None,
     device = device or best_device()
     estimate, free = training_memory(config, stage, device.type, processes), free_memory(device)
     needed = _together(estimate, device, processes)
-    found = (f"A step of {_label(stage)} needs about {_size(needed)} of memory, and {_size(free)} are free "
-             f"{_place(device)}")
+    found = (
+        f"A step of {_label(stage)} needs about {_size(needed)} of memory, and {_size(free)} are free "
+        f"{_place(device)}"
+    )
     if needed > CLEARLY_TOO_MUCH * free:
         raise UserError(f"{found}: {_advice(config, stage, device, processes, free)}.")
     if needed > CLOSE * free:
@@ -341,6 +380,7 @@ def _place(device: torch.device) -> str:
 # %% ../nbs/09c_memory.ipynb #45b9f73c
 def _advice(config: Config, stage: str, device: torch.device, processes: int, free: float) -> str:
     "What to change: the mildest remedy that fits into what is free."
+
     def needed(changes: dict[str, Any]) -> int:
         estimate = training_memory(config.replace(**changes), stage, device.type, processes)
         return _together(estimate, device, processes)
@@ -348,7 +388,7 @@ def _advice(config: Config, stage: str, device: torch.device, processes: int, fr
     share = config.batch_size // processes
     parts = [n for n in range(config.accumulation + 1, share + 1) if share % n == 0]
     enough = bisect.bisect_left(parts, True, key=lambda n: needed({"accumulation": n}) <= free)
-    remedies = [{"accumulation": n} for n in parts[enough:enough + 1]]
+    remedies = [{"accumulation": n} for n in parts[enough : enough + 1]]
     for changes in remedies + _stronger_remedies(config, device, parts[-1:]):
         if needed(changes) <= free:
             words = " and ".join(f"{name}={value}" for name, value in changes.items())
@@ -364,39 +404,49 @@ def _stronger_remedies(config: Config, device: torch.device, most_parts: list[in
     return [{**most, "precision": "bfloat16"}] * bits + [{**most, "width": width} for width in widths]
 
 # %% ../nbs/09c_memory.ipynb #4f1689bc
-_SIGNS = ("can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED",
-          "CUDA error: out of memory")
+_SIGNS = (
+    "can't allocate memory",
+    "not enough memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     "Whether an error says that memory was short."
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS))
+        isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+    )
 
 
 def explain_out_of_memory(config: Config, stage: str, device: torch.device, processes: int = 1) -> UserError:
     "The sentence for a run that ran out of memory: what a step should need, what there was, what to change."
     needed = _together(training_memory(config, stage, device.type, processes), device, processes)
-    advice = _advice(config, stage, device, processes, 0.9 * needed)       # more than that was not to be had
-    return UserError(f"There was too little memory {_place(device)} for {_label(stage)}, whose steps need "
-                     f"about {_size(needed)}: end other programs that use it, or {advice}; a run goes on "
-                     "from its last checkpoint only with an unchanged configuration.")
+    advice = _advice(config, stage, device, processes, 0.9 * needed)  # more than that was not to be had
+    return UserError(
+        f"There was too little memory {_place(device)} for {_label(stage)}, whose steps need "
+        f"about {_size(needed)}: end other programs that use it, or {advice}; a run goes on "
+        "from its last checkpoint only with an unchanged configuration."
+    )
 
 
 _NEEDS_VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 
 
 @contextmanager
-def enough_memory(config: Config, stage: str, device: torch.device | None = None,
-                  processes: int = 1) -> Iterator[None]:
+def enough_memory(
+    config: Config, stage: str, device: torch.device | None = None, processes: int = 1
+) -> Iterator[None]:
     "Around a training run: `check_memory` before, and a `UserError` in place of an error about memory."
     device = device or best_device()
     try:
         estimate = check_memory(config, stage, device, processes)
-    except _NEEDS_VALUES:       # an adversary may look at numbers, and is then trained without an estimate
+    except _NEEDS_VALUES:  # an adversary may look at numbers, and is then trained without an estimate
         estimate = None
-        print(f"The steps of {_label(stage)} ask for the values of tensors and cannot be rehearsed: there is "
-              "no estimate of the memory that they need.")
+        print(
+            f"The steps of {_label(stage)} ask for the values of tensors and cannot be rehearsed: there is "
+            "no estimate of the memory that they need."
+        )
     try:
         yield
     except Exception as error:

@@ -7,8 +7,9 @@ __all__ = ['PROTOCOLS', 'NOISE_SIGMA', 'PUBLISHED', 'mask_images', 'skimage_ssim
            'psnr', 'Interval', 'bootstrap_interval', 'paired_difference', 'paired_ratio', 'paired_p_value']
 
 # %% ../nbs/10_metrics.ipynb #4ce4ad35
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 from scipy.linalg import svdvals
@@ -23,34 +24,40 @@ def _batch(images: np.ndarray) -> np.ndarray:
     "One image or a batch -> a batch (N, H, W, 3); anything but 8-bit RGB is refused."
     images = np.asarray(images)
     if images.dtype != np.uint8:
-        raise UserError(f"A metric got images of type {images.dtype}; give 8-bit images (uint8, 0 to 255), "
-                        "for instance ((x + 1) * 127.5).round().astype(uint8) for x in [-1, 1].")
+        raise UserError(
+            f"A metric got images of type {images.dtype}; give 8-bit images (uint8, 0 to 255), "
+            "for instance ((x + 1) * 127.5).round().astype(uint8) for x in [-1, 1]."
+        )
     if images.ndim == 3:
         images = images[None]
     if images.ndim != 4 or images.shape[-1] != 3:
         raise UserError(f"A metric got images of shape {images.shape}; give (N, H, W, 3) or (H, W, 3).")
     return images
 
+
 def _paired(generated: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Both as batches of one shape."
     generated, target = _batch(generated), _batch(target)
     if generated.shape != target.shape:
-        raise UserError(f"The generated images have shape {generated.shape} but the targets {target.shape}; "
-                        "give as many of one as of the other, in one size.")
+        raise UserError(
+            f"The generated images have shape {generated.shape} but the targets {target.shape}; "
+            "give as many of one as of the other, in one size."
+        )
     return generated, target
 
 # %% ../nbs/10_metrics.ipynb #1e6a5237
 def _sums_of_rows(values: np.ndarray, size: int) -> np.ndarray:
     "Sums of `size` successive rows: (H, …) -> (H - size + 1, …)."
     rows = len(values) - size + 1
-    total, start, span, sums = 0, 0, 1, values             # sums[i] adds up `span` rows from row i on
+    total, start, span, sums = 0, 0, 1, values  # sums[i] adds up `span` rows from row i on
     while span <= size:
-        if size & span:                        # the binary digits of `size` say which spans to add
-            total = total + sums[start:start + rows]
+        if size & span:  # the binary digits of `size` say which spans to add
+            total = total + sums[start : start + rows]
             start += span
         sums = sums[:-span] + sums[span:]
         span *= 2
     return np.asarray(total)
+
 
 def _uniform_means(values: np.ndarray, size: int) -> np.ndarray:
     "Mean of each size x size window that lies inside the image: (H, W) -> (H - size + 1, W - size + 1)."
@@ -61,24 +68,27 @@ def _gaussian_means(values: np.ndarray) -> np.ndarray:
     "Means under Wang et al.'s Gaussian window: standard deviation 1.5, 11 x 11 pixels, within the image."
     return gaussian_filter(values.astype(np.float64), sigma=1.5, radius=5)[5:-5, 5:-5]
 
+
 def _similarity_map(x: np.ndarray, y: np.ndarray, data_range: float, window: int | str) -> np.ndarray:
-    "SSIM of each window of two images (H, W); `window` is the side of a uniform window or \"gaussian\"."
+    'SSIM of each window of two images (H, W); `window` is the side of a uniform window or "gaussian".'
     if isinstance(window, str):
-        means, correction = _gaussian_means, 1.0           # covariances of a population
+        means, correction = _gaussian_means, 1.0  # covariances of a population
     else:
         means = lambda values: _uniform_means(values, window)
-        correction = window**2 / (window**2 - 1)           # of a sample, as scikit-image has it
+        correction = window**2 / (window**2 - 1)  # of a sample, as scikit-image has it
     if x.dtype == np.uint8:
         x, y = x.astype(np.int32), y.astype(np.int32)
     mean_x, mean_y, mean_square, mean_product = (means(values) for values in (x, y, x * x + y * y, x * y))
     product, square = mean_x * mean_y, mean_x**2 + mean_y**2
-    c1, c2 = (0.01 * data_range)**2, (0.03 * data_range)**2
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     structure = (2 * correction * (mean_product - product) + c2) / (correction * (mean_square - square) + c2)
     return (2 * product + c1) / (square + c1) * structure
+
 
 def _similarity(x: np.ndarray, y: np.ndarray, data_range: float, window: int | str) -> float:
     "SSIM of two images of one channel (H, W): the mean of the map."
     return float(_similarity_map(x, y, data_range, window).mean())
+
 
 def _colour_similarity(x: np.ndarray, y: np.ndarray, data_range: float, window: int | str) -> float:
     "Mean over the three channels (H, W, 3)."
@@ -92,12 +102,15 @@ def mask_images(images: np.ndarray, mask: np.ndarray) -> np.ndarray:
     images = np.asarray(images)
     return images * _masks_for(images, mask).astype(np.uint8)[..., None]
 
+
 def _masks_for(images: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     "The masks as (N, H, W), or (H, W) for one image; `UserError` where they do not fit."
     mask = np.asarray(mask)
     if mask.size * 3 != images.size or not np.isin(mask, (0, 1)).all():
-        raise UserError(f"A mask of shape {mask.shape} does not fit images of shape {images.shape}; "
-                        "give one mask for each image, (N, 1, H, W), with values 0 and 1.")
+        raise UserError(
+            f"A mask of shape {mask.shape} does not fit images of shape {images.shape}; "
+            "give one mask for each image, (N, 1, H, W), with values 0 and 1."
+        )
     return mask.reshape(images.shape[:-1])
 
 # %% ../nbs/10_metrics.ipynb #a3348825
@@ -105,10 +118,12 @@ def skimage_ssim(generated: np.ndarray, target: np.ndarray) -> float:
     "`structural_similarity` of scikit-image with its defaults on 8-bit RGB images."
     return _colour_similarity(generated, target, data_range=255, window=7)
 
+
 def pg2_ssim(generated: np.ndarray, target: np.ndarray) -> float:
     """The script of PG2 (Ma et al. 2017): scikit-image's defaults on 8-bit RGB images, so the same numbers as
     `skimage`. Unlike the report it keeps the colours, and its data range does not depend on the image."""
     return skimage_ssim(generated, target)
+
 
 def pg2_masked_ssim(generated: np.ndarray, target: np.ndarray, mask: np.ndarray) -> float:
     """PG2's mask-SSIM: as `pg2`, with everything outside the target's pose mask set to 0 in both images, so
@@ -120,11 +135,13 @@ def _range(image: np.ndarray) -> float:
     "Maximum minus minimum, but at least one grey level: a flat image would make the formula divide 0 by 0."
     return max(float(image.max()) - float(image.min()), 1.0)
 
+
 def report_ssim(generated: np.ndarray, target: np.ndarray) -> float:
     """As the report's released code ran: grey, the generated image in [0, 255], the target rescaled twice and
     so in [127.5, 255], with its own range as data range. A perfect image scores below 1."""
-    target_grey = 127.5 * rgb2gray(target) + 127.5         # the second rescaling
+    target_grey = 127.5 * rgb2gray(target) + 127.5  # the second rescaling
     return _similarity(255 * rgb2gray(generated), target_grey, _range(target_grey), window=7)
+
 
 def report_corrected_ssim(generated: np.ndarray, target: np.ndarray) -> float:
     """The report's protocol without its second rescaling of the target: grey, both images in [0, 255], the
@@ -140,6 +157,7 @@ def _patn_frame(image: np.ndarray) -> np.ndarray:
     middle = image[:, border:-border] if width == height else image
     return np.pad(middle, ((0, 0), (border, border), (0, 0)), constant_values=255)
 
+
 def patn_ssim(generated: np.ndarray, target: np.ndarray) -> float:
     """The script of PATN (Zhu et al. 2019): the middle 176 of 256 columns between white borders that agree
     perfectly; a Gaussian window, and the range of the generated image as data range."""
@@ -152,6 +170,7 @@ def gfla_ssim(generated: np.ndarray, target: np.ndarray) -> float:
     51 x 51 pixels, in which blur hardly counts."""
     return _colour_similarity(generated, target, data_range=255, window=51)
 
+
 def gfla_256_ssim(generated: np.ndarray, target: np.ndarray) -> float:
     """The line SSIM_256 of the script of GFLA: a Gaussian window and the range of the generated image as data
     range, as in PATN, but on the whole image."""
@@ -161,14 +180,15 @@ def gfla_256_ssim(generated: np.ndarray, target: np.ndarray) -> float:
 @dataclass(frozen=True)
 class Protocol:
     "A named way of computing SSIM: what is done to the images, and with which window and data range."
-    name: str                                              # as it stands in a table cell
-    colour: str                                            # "RGB" or "grey"
-    window: str                                            # size and shape of the window
-    data_range: str                                        # L in the formula
-    compare: Callable[..., float]                          # two uint8 (H, W, 3) images (and a mask) -> SSIM
-    smallest: int = 7                                      # pixels that an image needs on each side
-    masked: bool = False                                   # `compare` takes the target's mask too
-    cropped: bool = False                                  # works on the middle 176:256 of the image
+
+    name: str  # as it stands in a table cell
+    colour: str  # "RGB" or "grey"
+    window: str  # size and shape of the window
+    data_range: str  # L in the formula
+    compare: Callable[..., float]  # two uint8 (H, W, 3) images (and a mask) -> SSIM
+    smallest: int = 7  # pixels that an image needs on each side
+    masked: bool = False  # `compare` takes the target's mask too
+    cropped: bool = False  # works on the middle 176:256 of the image
 
     @property
     def label(self) -> str:
@@ -183,8 +203,10 @@ class Protocol:
     def refusal(self, height: int, width: int, has_mask: bool = False) -> str:
         "Why images of that size cannot be compared in this way, as a sentence; empty if they can."
         if min(height, width) < self.smallest:
-            return (f"SSIM by {self.name} needs images of at least {self.smallest} x {self.smallest} pixels, "
-                    f"not {width} x {height}.")
+            return (
+                f"SSIM by {self.name} needs images of at least {self.smallest} x {self.smallest} pixels, "
+                f"not {width} x {height}."
+            )
         if self.cropped and width not in (height, height - 2 * round(height * 40 / 256)):
             return f"SSIM by {self.name} needs square images or 176:256, not {width} x {height} pixels."
         if self.masked and not has_mask:
@@ -192,21 +214,32 @@ class Protocol:
         return ""
 
 # %% ../nbs/10_metrics.ipynb #93dfaa05
-PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in [
-    Protocol("report", "grey", "7x7 uniform", "target max - min", report_ssim),
-    Protocol("report_corrected", "grey", "7x7 uniform", "target max - min", report_corrected_ssim),
-    Protocol("pg2", "RGB", "7x7 uniform", "255", pg2_ssim),
-    Protocol("pg2_masked", "RGB", "7x7 uniform inside the mask", "255", pg2_masked_ssim, masked=True),
-    Protocol("patn", "RGB", "Gaussian, 176x256 crop between white borders", "generated max - min", patn_ssim,
-             smallest=11, cropped=True),
-    Protocol("gfla", "RGB", "51x51 uniform", "255", gfla_ssim, smallest=51),
-    Protocol("gfla_256", "RGB", "Gaussian", "generated max - min", gfla_256_ssim, smallest=11),
-    Protocol("skimage", "RGB", "7x7 uniform", "255", skimage_ssim),
-]}
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in [
+        Protocol("report", "grey", "7x7 uniform", "target max - min", report_ssim),
+        Protocol("report_corrected", "grey", "7x7 uniform", "target max - min", report_corrected_ssim),
+        Protocol("pg2", "RGB", "7x7 uniform", "255", pg2_ssim),
+        Protocol("pg2_masked", "RGB", "7x7 uniform inside the mask", "255", pg2_masked_ssim, masked=True),
+        Protocol(
+            "patn",
+            "RGB",
+            "Gaussian, 176x256 crop between white borders",
+            "generated max - min",
+            patn_ssim,
+            smallest=11,
+            cropped=True,
+        ),
+        Protocol("gfla", "RGB", "51x51 uniform", "255", gfla_ssim, smallest=51),
+        Protocol("gfla_256", "RGB", "Gaussian", "generated max - min", gfla_256_ssim, smallest=11),
+        Protocol("skimage", "RGB", "7x7 uniform", "255", skimage_ssim),
+    ]
+}
 
 # %% ../nbs/10_metrics.ipynb #df748b6a
-def ssim(generated: np.ndarray, target: np.ndarray, protocol: str = "skimage",
-         mask: np.ndarray | None = None) -> np.ndarray:
+def ssim(
+    generated: np.ndarray, target: np.ndarray, protocol: str = "skimage", mask: np.ndarray | None = None
+) -> np.ndarray:
     """Structural similarity of each generated image to its target, (N,) float64.
 
     Both are uint8 (N, H, W, 3), or one image each. `protocol` is a name in `PROTOCOLS`; the order of the two
@@ -234,11 +267,14 @@ def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float,
     if not sums_to_one or np.any(probabilities < 0):
         raise UserError("The score needs probabilities of shape (images, classes), each row summing to 1.")
     if not 1 <= splits <= len(probabilities):
-        raise UserError(f"{len(probabilities)} images do not make {splits} splits; take from 1 to as many as there "
-                        "are images.")
+        raise UserError(
+            f"{len(probabilities)} images do not make {splits} splits; take from 1 to as many as there "
+            "are images."
+        )
     borders = np.arange(splits + 1) * len(probabilities) // splits
     scores = [np.exp(_mean_divergence(split)) for split in np.split(probabilities, borders[1:-1])]
     return float(np.mean(scores)), float(np.std(scores))
+
 
 def _mean_divergence(conditional: np.ndarray) -> float:
     "Mean over the rows of KL(row || mean row); 0 log 0 counts as 0."
@@ -253,7 +289,7 @@ def frechet_distance(features: np.ndarray, reference: np.ndarray) -> float:
 
     With Inception's 2048 features this is FID. Heusel et al. 2017. Raises `UserError` below 2 images."""
     means: list[np.ndarray] = []
-    roots: list[Any] = []                                  # numpy's hints do not know mode="r"
+    roots: list[Any] = []  # numpy's hints do not know mode="r"
     for sample in (features, reference):
         sample = np.asarray(sample, np.float64)
         if len(sample) < 2:
@@ -263,23 +299,24 @@ def frechet_distance(features: np.ndarray, reference: np.ndarray) -> float:
     traces = sum((root**2).sum() for root in roots)
     overlap = svdvals(roots[0] @ roots[1].T).sum()
     # rounding may leave a tiny negative number for equal sets
-    return float(max(((means[0] - means[1])**2).sum() + traces - 2 * overlap, 0.0))
+    return float(max(((means[0] - means[1]) ** 2).sum() + traces - 2 * overlap, 0.0))
 
 # %% ../nbs/10_metrics.ipynb #41b22465
 def _extreme_in_disc(grey: np.ndarray, radius: int, extreme: np.ufunc) -> np.ndarray:
     "np.maximum or np.minimum over the disc around each pixel, as far as it is in the image: (H, W) uint8."
     height, width = grey.shape
-    neutral = 0 if extreme is np.maximum else 255          # never the winner
+    neutral = 0 if extreme is np.maximum else 255  # never the winner
     padded = np.pad(grey, radius, constant_values=neutral)
-    row = padded[:, radius:radius + width].copy()          # extreme over `reach` pixels to either side
+    row = padded[:, radius : radius + width].copy()  # extreme over `reach` pixels to either side
     result = np.full_like(grey, neutral)
     for reach in range(radius + 1):
         for shift in {radius - reach, radius + reach}:
-            extreme(row, padded[:, shift:shift + width], out=row)
-        for down in range(-radius, radius + 1):            # the rows of the disc that reach just so far
-            if reach**2 + down**2 <= radius**2 < (reach + 1)**2 + down**2:
-                extreme(result, row[radius + down:radius + down + height], out=result)
+            extreme(row, padded[:, shift : shift + width], out=row)
+        for down in range(-radius, radius + 1):  # the rows of the disc that reach just so far
+            if reach**2 + down**2 <= radius**2 < (reach + 1) ** 2 + down**2:
+                extreme(result, row[radius + down : radius + down + height], out=result)
     return result
+
 
 def gradient_image(image: np.ndarray, disk: int = 5) -> np.ndarray:
     """Brightest minus darkest grey value within `disk` pixels of each pixel: uint8 (H, W, 3) -> uint8 (H, W).
@@ -289,12 +326,14 @@ def gradient_image(image: np.ndarray, disk: int = 5) -> np.ndarray:
     grey = (255 * rgb2gray(_batch(image)[0])).round().astype(np.uint8)
     return _extreme_in_disc(grey, disk, np.maximum) - _extreme_in_disc(grey, disk, np.minimum)
 
+
 def mean_absolute_gradient(images: np.ndarray, disk: int = 5) -> np.ndarray:
     "Mean of `gradient_image` of each image: uint8 (N, H, W, 3) or one image -> (N,) float64, grey levels."
     return np.array([gradient_image(image, disk).mean() for image in _batch(images)])
 
 # %% ../nbs/10_metrics.ipynb #8cc64813
-NOISE_SIGMA = 8                                            # grey levels, of the row "G1 + Gaussian noise"
+NOISE_SIGMA = 8  # grey levels, of the row "G1 + Gaussian noise"
+
 
 def add_noise(images: np.ndarray, sigma: float = NOISE_SIGMA, seed: int = 0) -> np.ndarray:
     "Add seeded Gaussian noise of standard deviation `sigma` grey levels to uint8 (N, H, W, 3), cut to 0-255."
@@ -309,14 +348,19 @@ def pose_mask_error(generated: np.ndarray, target: np.ndarray, mask: np.ndarray)
     Images uint8 (N, H, W, 3) or one image; `mask`, the target's pose mask, (N, 1, H, W) in {0, 1}.
     An all-zero mask gives the plain L1 error. Report section 3.2.1."""
     generated, target = _paired(generated, target)
-    return np.array([(np.abs(a.astype(np.float64) - b).mean(-1) * (1 + m)).mean() / 127.5
-                     for a, b, m in zip(generated, target, _masks_for(target, mask))])
+    return np.array(
+        [
+            (np.abs(a.astype(np.float64) - b).mean(-1) * (1 + m)).mean() / 127.5
+            for a, b, m in zip(generated, target, _masks_for(target, mask))
+        ]
+    )
 
 # %% ../nbs/10_metrics.ipynb #76a4b059
 def l1_error(generated: np.ndarray, target: np.ndarray) -> np.ndarray:
     "Mean absolute difference in grey levels (0 to 255): uint8 (N, H, W, 3) or one image each -> (N,)."
     generated, target = _paired(generated, target)
     return np.array([np.abs(a.astype(np.int16) - b).mean() for a, b in zip(generated, target)])
+
 
 def psnr(generated: np.ndarray, target: np.ndarray) -> np.ndarray:
     "Peak signal-to-noise ratio in dB, infinite for equal images: uint8 (N, H, W, 3) or one each -> (N,)."
@@ -328,6 +372,7 @@ def psnr(generated: np.ndarray, target: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True)
 class Interval:
     "A mean and its bootstrap interval; the bounds are nan where there is only one person."
+
     mean: float
     low: float
     high: float
@@ -343,6 +388,7 @@ def _portions(repeats: int, groups: int) -> list[int]:
     portion = max(1, 1_000_000 // groups)
     return [min(portion, repeats - start) for start in range(0, repeats, portion)]
 
+
 def _resampled_means(values: np.ndarray, groups: np.ndarray, repeats: int, seed: int) -> np.ndarray:
     "Means of each row of `values` (K, N) over people drawn with replacement: (K, repeats)."
     _, person = np.unique(np.asarray(groups), return_inverse=True)
@@ -355,8 +401,14 @@ def _resampled_means(values: np.ndarray, groups: np.ndarray, repeats: int, seed:
     return np.concatenate(means, axis=1)
 
 # %% ../nbs/10_metrics.ipynb #faea5298
-def _interval(statistic: Callable[[np.ndarray], np.ndarray], values: list[np.ndarray], groups: np.ndarray,
-              repeats: int, seed: int, level: float) -> Interval:
+def _interval(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    values: list[np.ndarray],
+    groups: np.ndarray,
+    repeats: int,
+    seed: int,
+    level: float,
+) -> Interval:
     "`statistic` maps means (K, …) to one number; it is applied to the sample and to each resample."
     values = np.stack([np.asarray(row, np.float64) for row in values])
     if values.shape[1] == 0 or values.shape[1] != len(groups):
@@ -369,26 +421,32 @@ def _interval(statistic: Callable[[np.ndarray], np.ndarray], values: list[np.nda
     return Interval(mean, float(low), float(high))
 
 # %% ../nbs/10_metrics.ipynb #98a6c3e2
-def bootstrap_interval(values: np.ndarray, groups: np.ndarray, repeats: int = 2000, seed: int = 0,
-                       level: float = 0.95) -> Interval:
+def bootstrap_interval(
+    values: np.ndarray, groups: np.ndarray, repeats: int = 2000, seed: int = 0, level: float = 0.95
+) -> Interval:
     """Mean of `values` (N,) and its percentile bootstrap interval over people.
 
     `groups` (N,) names the person of each value; people are drawn, not values."""
     return _interval(lambda means: means[0], [values], groups, repeats, seed, level)
 
-def paired_difference(a: np.ndarray, b: np.ndarray, groups: np.ndarray, repeats: int = 2000, seed: int = 0,
-                      level: float = 0.95) -> Interval:
+
+def paired_difference(
+    a: np.ndarray, b: np.ndarray, groups: np.ndarray, repeats: int = 2000, seed: int = 0, level: float = 0.95
+) -> Interval:
     "Mean of a - b, both (N,) on the same pairs, with its interval over people."
     return _interval(lambda means: means[0] - means[1], [a, b], groups, repeats, seed, level)
 
-def paired_ratio(a: np.ndarray, b: np.ndarray, groups: np.ndarray, repeats: int = 2000, seed: int = 0,
-                 level: float = 0.95) -> Interval:
+
+def paired_ratio(
+    a: np.ndarray, b: np.ndarray, groups: np.ndarray, repeats: int = 2000, seed: int = 0, level: float = 0.95
+) -> Interval:
     "mean(a) / mean(b), both (N,) on the same pairs, with its interval over people."
     return _interval(lambda means: means[0] / means[1], [a, b], groups, repeats, seed, level)
 
 # %% ../nbs/10_metrics.ipynb #864fcc3d
-def paired_p_value(a: np.ndarray, b: np.ndarray, groups: np.ndarray, repeats: int = 9999,
-                   seed: int = 0) -> float:
+def paired_p_value(
+    a: np.ndarray, b: np.ndarray, groups: np.ndarray, repeats: int = 9999, seed: int = 0
+) -> float:
     """How often chance alone gives a mean difference as large as that of a and b, (N,), on the same pairs.
 
     A two-sided sign-flip test over people, `groups` (N,); nan where there is only one person
@@ -408,9 +466,21 @@ def paired_p_value(a: np.ndarray, b: np.ndarray, groups: np.ndarray, repeats: in
 # %% ../nbs/10_metrics.ipynb #c44ed5f5
 # table -> row -> (value, standard deviation)
 PUBLISHED: dict[str, dict[str, tuple[float, float | None]]] = {
-    "ssim": {"G1": (0.72, None), "G1+G2+D": (0.71, None), "Triplet": (0.727, None),
-             "WGAN-triplet": (0.73, None), "Ma et al.": (0.762, None), "Target": (1.0, None)},
-    "inception_score": {"G1": (2.58, 0.441), "G1+G2+D": (2.993, 0.319), "Triplet": (3.01, 0.383),
-                        "WGAN-triplet": (3.02, 0.326), "Ma et al.": (3.091, None), "Target": (3.25, 0.354)},
+    "ssim": {
+        "G1": (0.72, None),
+        "G1+G2+D": (0.71, None),
+        "Triplet": (0.727, None),
+        "WGAN-triplet": (0.73, None),
+        "Ma et al.": (0.762, None),
+        "Target": (1.0, None),
+    },
+    "inception_score": {
+        "G1": (2.58, 0.441),
+        "G1+G2+D": (2.993, 0.319),
+        "Triplet": (3.01, 0.383),
+        "WGAN-triplet": (3.02, 0.326),
+        "Ma et al.": (3.091, None),
+        "Target": (3.25, 0.354),
+    },
     "gradient": {"G1": (27.37, None), "WGAN-triplet": (41.61, None), "Target": (48.22, None)},
 }

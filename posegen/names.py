@@ -8,10 +8,10 @@ import os
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Iterable
 
 from .core import UserError
 
@@ -19,12 +19,13 @@ from .core import UserError
 @dataclass(frozen=True)
 class DeepFashionName:
     "The parts of a DeepFashion file name."
-    gender: str                   # WOMEN or MEN
-    category: str                 # with its underscore: Tees_Tanks
-    item: str                     # 8 digits; the same model wears it
-    outfit_number: str            # 2 digits, counts the outfits of an item
-    number: str                   # of the view
-    view: str                     # front, side, back, full, additional or flat
+
+    gender: str  # WOMEN or MEN
+    category: str  # with its underscore: Tees_Tanks
+    item: str  # 8 digits; the same model wears it
+    outfit_number: str  # 2 digits, counts the outfits of an item
+    number: str  # of the view
+    view: str  # front, side, back, full, additional or flat
 
     @property
     def outfit(self) -> str:
@@ -37,8 +38,11 @@ class DeepFashionName:
         return f"{self.outfit}_{self.number}_{self.view}"
 
 # %% ../nbs/04a_names.ipynb #7aa55132
-_PARTS = re.compile(r"(?:^|/)(?:fash?ion)?[-_/]?(WOMEN|MEN)[-_/]?([A-Za-z]+(?:_[A-Za-z]+)*?)[-_/]?"
-                    r"id_?(\d{8})[-_/]?(\d{2})_(\d)_?([a-z]+)(?:\.[A-Za-z]+)?$")
+_PARTS = re.compile(
+    r"(?:^|/)(?:fash?ion)?[-_/]?(WOMEN|MEN)[-_/]?([A-Za-z]+(?:_[A-Za-z]+)*?)[-_/]?"
+    r"id_?(\d{8})[-_/]?(\d{2})_(\d)_?([a-z]+)(?:\.[A-Za-z]+)?$"
+)
+
 
 @lru_cache(maxsize=200_000)
 def parse_name(name: str) -> DeepFashionName | None:
@@ -60,6 +64,7 @@ def name_key(name: str) -> str:
     known = parse_name(name)
     return known.key if known else plain_path(name)
 
+
 def plain_path(name: str) -> str:
     "A relative path in one spelling: slashes, no `./` in front, accents as single characters."
     return unicodedata.normalize("NFC", name.replace("\\", "/")).removeprefix("./")
@@ -71,9 +76,11 @@ def _by_key(images: Iterable[str]) -> dict[str, str]:
     for image in images:
         first = keys.setdefault(name_key(image), image)
         if first != image:
-            raise UserError(f'"{first}" and "{image}" have one and the same name ({name_key(image)}): '
-                            "keep one of them.")
+            raise UserError(
+                f'"{first}" and "{image}" have one and the same name ({name_key(image)}): keep one of them.'
+            )
     return keys
+
 
 def _aliases(path: str) -> set[str]:
     "What else a path may be called: without its folders, without its suffix, without both."
@@ -83,6 +90,7 @@ def _aliases(path: str) -> set[str]:
 # %% ../nbs/04a_names.ipynb #1ce619de
 class NameIndex:
     "Finds the image that a name in a table or a list means; two images of one name raise `UserError`."
+
     def __init__(self, images: Iterable[str]):
         keys = _by_key(images)
         own = [(key, image) for key, image in keys.items() if not parse_name(image)]

@@ -21,6 +21,7 @@ def _convolution(inputs: int, outputs: int, norm: str, stride: int = 1) -> nn.Se
         layers.append(nn.GroupNorm(_groups(outputs), outputs))
     return nn.Sequential(*layers, nn.ReLU(inplace=True))
 
+
 def _groups(channels: int) -> int:
     "The fewest equal groups of at most 8 channels."
     return next(n for n in range(1, channels + 1) if channels % n == 0 and channels // n <= 8)
@@ -28,17 +29,19 @@ def _groups(channels: int) -> int:
 # %% ../nbs/06_networks.ipynb #d045885d
 class ResidualBlock(nn.Module):
     "Two 3 x 3 convolutions with a residual sum: (N, inputs, H, W) -> (N, outputs, H, W), report section 3.2."
+
     def __init__(self, inputs: int, middle: int, outputs: int, norm: str = "none"):
         super().__init__()
-        self.convolutions = nn.Sequential(_convolution(inputs, middle, norm),
-                                          _convolution(middle, outputs, norm))
+        self.convolutions = nn.Sequential(
+            _convolution(inputs, middle, norm), _convolution(middle, outputs, norm)
+        )
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         result = self.convolutions(x)
         if isinstance(self.shortcut, nn.Identity):
             return x + result
-        return self.shortcut(x).add_(result)           # in place: one map less to allocate
+        return self.shortcut(x).add_(result)  # in place: one map less to allocate
 
 # %% ../nbs/06_networks.ipynb #6a7db94c
 def doubled_kernel(weight: Tensor) -> Tensor:
@@ -49,6 +52,7 @@ def doubled_kernel(weight: Tensor) -> Tensor:
     mirrored = F.pad(weight.flip(2, 3).transpose(0, 1), (1, 1, 1, 1))
     return F.avg_pool2d(mirrored, 2, stride=1, divisor_override=1)
 
+
 def double_and_convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """3 x 3 convolution of `x` doubled by nearest neighbours, computed at the low resolution.
 
@@ -57,13 +61,15 @@ def double_and_convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -
     return F.conv_transpose2d(x, doubled_kernel(weight), bias, stride=2, padding=1)
 
 # %% ../nbs/06_networks.ipynb #6a72fa61
-LOW_RESOLUTION_FROM = 16        # on smaller maps making the 4 x 4 kernel costs what it saves
+LOW_RESOLUTION_FROM = 16  # on smaller maps making the 4 x 4 kernel costs what it saves
+
 
 class DoublingBlock(ResidualBlock):
     """A `ResidualBlock` of `x`, doubled by nearest neighbours, and a skip.
 
     (N, a, H, W), (N, b, 2H, 2W) -> (N, outputs, 2H, 2W).
     """
+
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]
         if x.shape[-1] < LOW_RESOLUTION_FROM:
             return super().forward(torch.cat([F.interpolate(x, scale_factor=2.0), skip], 1))
@@ -80,6 +86,7 @@ def _widths(config: Config) -> list[int]:
     "The channels of the encoder's blocks, finest first."
     return [config.width * i for i in range(1, config.blocks + 1)]
 
+
 def _halve_and_keep(x: Tensor, blocks: nn.ModuleList, halvings: nn.ModuleList) -> tuple[Tensor, list[Tensor]]:
     skips = []
     for block, halve in zip(blocks, halvings):
@@ -87,8 +94,10 @@ def _halve_and_keep(x: Tensor, blocks: nn.ModuleList, halvings: nn.ModuleList) -
         x = halve(skips[-1])
     return x, skips
 
+
 class Encoder(nn.Module):
     "B residual blocks, each followed by max-pooling. Returns the last map and the skips, finest first."
+
     def __init__(self, inputs: int, config: Config):
         super().__init__()
         widths = _widths(config)
@@ -106,13 +115,16 @@ def _doubling(channels: int, kind: str) -> nn.Module:
         return nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1)
     return nn.Upsample(scale_factor=2, mode="nearest")
 
+
 def _skips_and_following(config: Config) -> list[tuple[int, int]]:
     "For each decoder block, coarsest first: the channels of its skip, and of the skip of the next block."
     widths = _widths(config)[::-1]
     return list(zip(widths, [*widths[1:], widths[-1]]))
 
+
 class Decoder(nn.Module):
     "The mirror image of `Encoder`: doubles the resolution, joins the skips, ends in a linear RGB image."
+
     def __init__(self, inputs: int, config: Config, constant_width: int = 0):
         super().__init__()
         self.blocks, self.doubling = nn.ModuleList(), nn.ModuleList()
@@ -132,6 +144,7 @@ class Decoder(nn.Module):
 # %% ../nbs/06_networks.ipynb #5d7097c2
 class StridedEncoder(nn.Module):
     "PG2's encoder: a convolution, then B residual blocks with widening strided convolutions in between."
+
     def __init__(self, inputs: int, config: Config):
         super().__init__()
         widths, norm = _widths(config), config.norm
@@ -146,6 +159,7 @@ class StridedEncoder(nn.Module):
 # %% ../nbs/06_networks.ipynb #e7ed84d9
 class StridedDecoder(nn.Module):
     "PG2's decoder: blocks at the width of the concatenation, with doubling and narrowing in between."
+
     def __init__(self, inputs: int, config: Config, constant_width: int = 0):
         super().__init__()
         self.nearest = config.upsample == "nearest"
@@ -174,7 +188,10 @@ class StridedDecoder(nn.Module):
 
 # %% ../nbs/06_networks.ipynb #41ad3c71
 _SHAPES: dict[str, tuple[type[Encoder | StridedEncoder], type[Decoder | StridedDecoder]]] = {
-    "max_pool": (Encoder, Decoder), "strided_conv": (StridedEncoder, StridedDecoder)}
+    "max_pool": (Encoder, Decoder),
+    "strided_conv": (StridedEncoder, StridedDecoder),
+}
+
 
 class Stage1Generator(nn.Module):
     """G1: condition image and target pose to a coarse person (report section 3.2, R9).
@@ -182,12 +199,13 @@ class Stage1Generator(nn.Module):
     In: (N, 21, S, S), the condition image in [-1, 1] and 18 pose maps in {-1, 1}, concatenated.
     Out: (N, 3, S, S), linear, trained towards [-1, 1].
     """
+
     def __init__(self, config: Config):
         super().__init__()
         last = config.width * config.blocks
         strided = config.downsample == "strided_conv"
         self.side = config.size // 2 ** (config.blocks - strided)
-        self.unfolded = config.width if strided else last     # PG2 unfolds to h channels
+        self.unfolded = config.width if strided else last  # PG2 unfolds to h channels
         encoder, decoder = _SHAPES[config.downsample]
         self.encoder = encoder(3 + len(KEYPOINTS), config)
         self.squeeze = nn.Linear(last * self.side**2, config.bottleneck)
@@ -209,12 +227,13 @@ class Stage2Generator(nn.Module):
     In: (N, 6, S, S), both images in [-1, 1], concatenated.
     Out: (N, 3, S, S); the final image is coarse + difference.
     """
+
     def __init__(self, config: Config):
         super().__init__()
         encoder, decoder = _SHAPES[config.downsample]
         self.encoder = encoder(6, config)
         self.decoder = decoder(config.width * config.blocks, config, config.stage2_decoder_width)
-        with torch.no_grad():                         # begin near "change nothing"
+        with torch.no_grad():  # begin near "change nothing"
             self.decoder.image.weight.mul_(config.stage2_start)
             self.decoder.image.bias.zero_()
 
@@ -226,6 +245,7 @@ def _discriminator_norm(kind: str, channels: int) -> nn.Module:
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     return nn.GroupNorm(1, channels) if kind == "layer" else nn.Identity()
+
 
 def _dcgan_weights(module: nn.Module) -> None:
     if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -239,9 +259,10 @@ class Discriminator(nn.Module):
 
     In: (N, in_channels, S, S) in [-1, 1]; 6 channels for pairs, 3 for triplets. Out: (N,).
     """
+
     def __init__(self, config: Config, in_channels: int):
         super().__init__()
-        layers = min(5, config.size.bit_length() - 3)        # the last map is at least 4 x 4
+        layers = min(5, config.size.bit_length() - 3)  # the last map is at least 4 x 4
         widths = [config.discriminator_width * factor for factor in (1, 2, 4, 8, 8)[:layers]]
         modules: list[nn.Module] = []
         for number, (a, b) in enumerate(zip([in_channels] + widths, widths)):
@@ -261,9 +282,11 @@ def count_parameters(module: nn.Module) -> int:
     "The number of trainable parameters."
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
+
 def count_flops(module: nn.Module, in_channels: int, size: int, batch: int = 1) -> int:
     "Floating-point operations of a forward pass, 2 for each multiply-add. `module` is on the meta device."
     from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(torch.empty(batch, in_channels, size, size, device="meta"))
     return counter.get_total_flops()

@@ -7,8 +7,8 @@ __all__ = ['SIDES', 'Side', 'ACTIONS', 'VIEWS', 'Pose', 'relax_arm', 'hand_on_hi
            'photograph', 'render_person', 'render_people', 'contact_sheet']
 
 # %% ../nbs/02_people.ipynb #4ce4ad35
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Iterator
 
 import numpy as np
 from joblib import cpu_count

@@ -29,8 +29,8 @@ from .networks import Discriminator, Stage1Generator, Stage2Generator, count_par
 from .pose import LIMBS, draw_skeleton, pose_maps, pose_mask
 
 # %% ../nbs/12_plots.ipynb #5c338959
-HEADING, TEXT, SMALL, TINY = 10, 9, 8, 7       # font sizes in points
-INK, PALE = "#222222", "#6B6B6B"               # text, and what is less important
+HEADING, TEXT, SMALL, TINY = 10, 9, 8, 7  # font sizes in points
+INK, PALE = "#222222", "#6B6B6B"  # text, and what is less important
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": TEXT,
@@ -54,10 +54,10 @@ STYLE = {
     "lines.linewidth": 1.3,
     "mathtext.fontset": "dejavusans",
     "figure.dpi": 100,
-    "figure.facecolor": "white",               # opaque: readable on dark pages too
-    "figure.constrained_layout.w_pad": 0.09,   # inches
+    "figure.facecolor": "white",  # opaque: readable on dark pages too
+    "figure.constrained_layout.w_pad": 0.09,  # inches
     "figure.constrained_layout.h_pad": 0.06,
-    "image.composite_image": False,            # an SVG keeps each picture in its own pixels
+    "image.composite_image": False,  # an SVG keeps each picture in its own pixels
     # outlines instead of font names: an SVG looks the same on a machine with other fonts
     "svg.fonttype": "path",
     "svg.hashsalt": "posegen",
@@ -75,7 +75,7 @@ COLOURS = {
 }
 _CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
 PIXELS_PER_INCH = 200
-PANEL_INCHES = 1.4                             # 280 pixels high in the PNG
+PANEL_INCHES = 1.4  # 280 pixels high in the PNG
 
 # %% ../nbs/12_plots.ipynb #87613cca
 def _new_figure(width: float, height: float) -> Figure:
@@ -92,7 +92,7 @@ def save_figure(figure: Figure, path_without_suffix: str | Path, vector: bool = 
     written = []
     for suffix in ("png", "svg") if vector else ("png",):
         path = Path(f"{stem}.{suffix}")
-        if suffix == "svg":                    # pictures go in as they are; who looks at it scales them
+        if suffix == "svg":  # pictures go in as they are; who looks at it scales them
             for axes in figure.axes:
                 for image in axes.images:
                     image.set_interpolation("none")
@@ -133,9 +133,10 @@ def skeleton_picture(
 @dataclass(frozen=True)
 class Skeleton:
     "A pose to be drawn as lines where a picture could stand."
-    keypoints: np.ndarray                      # (18, 3), pixels of an image of side `size`
+
+    keypoints: np.ndarray  # (18, 3), pixels of an image of side `size`
     size: int
-    background: np.ndarray | None = None       # uint8 (size, size, 3); None: light grey
+    background: np.ndarray | None = None  # uint8 (size, size, 3); None: light grey
 
 # %% ../nbs/12_plots.ipynb #e2777494
 def _draw_skeleton(axes: Axes, pose: Skeleton) -> None:
@@ -146,12 +147,20 @@ def _draw_skeleton(axes: Axes, pose: Skeleton) -> None:
     for number, (a, b) in enumerate(LIMBS):
         if pose.keypoints[a, 2] > 0 and pose.keypoints[b, 2] > 0:
             colour = colorsys.hsv_to_rgb(number / len(LIMBS) * 0.85, 0.9, 0.95)
-            axes.plot(*pose.keypoints[[a, b], :2].T, color=colour, linewidth=1.3 * inches,
-                      solid_capstyle="round")
+            axes.plot(
+                *pose.keypoints[[a, b], :2].T, color=colour, linewidth=1.3 * inches, solid_capstyle="round"
+            )
     for x, y, confidence in pose.keypoints:
-        if confidence > 0:                     # hidden joints are hollow
-            axes.plot(x, y, "o", color="black", markersize=2.4 * inches, markeredgewidth=0.45 * inches,
-                      markerfacecolor="black" if confidence >= 1 else "white")
+        if confidence > 0:  # hidden joints are hollow
+            axes.plot(
+                x,
+                y,
+                "o",
+                color="black",
+                markersize=2.4 * inches,
+                markeredgewidth=0.45 * inches,
+                markerfacecolor="black" if confidence >= 1 else "white",
+            )
     axes.set(xlim=edge, ylim=edge[::-1])
 
 # %% ../nbs/12_plots.ipynb #798b4743
@@ -167,6 +176,7 @@ def _show(axes: Axes, picture: np.ndarray | Skeleton, **options) -> None:
 @dataclass(frozen=True)
 class _Grid:
     "Where the pictures of a grid stand; all lengths in inches."
+
     rows: int
     columns: int
     blocks: int
@@ -195,11 +205,11 @@ class _Grid:
 
 # %% ../nbs/12_plots.ipynb #40d41df2
 def image_grid(
-    columns: Mapping[str, Sequence[np.ndarray | Skeleton]],   # heading -> N pictures uint8 or skeletons
-    note: str,                                  # small grey line at the top
-    row_labels: Sequence[str] | None = None,    # N short texts, left of each row
-    blocks: int = 1,                            # how many groups of rows stand side by side
-    panel: float = PANEL_INCHES,                # side of a picture in inches
+    columns: Mapping[str, Sequence[np.ndarray | Skeleton]],  # heading -> N pictures uint8 or skeletons
+    note: str,  # small grey line at the top
+    row_labels: Sequence[str] | None = None,  # N short texts, left of each row
+    blocks: int = 1,  # how many groups of rows stand side by side
+    panel: float = PANEL_INCHES,  # side of a picture in inches
 ) -> Figure:
     "Pictures in rows under column headings; picture `i` of every column stands in row `i`."
     lengths = {len(pictures) for pictures in columns.values()}
@@ -216,8 +226,15 @@ def image_grid(
         for index in range(count):
             row, start, y = grid.place(index)
             if row_labels:
-                figure.text((start - 0.08) / width, (y + panel / 2) / height, row_labels[index], ha="right",
-                            va="center", fontsize=SMALL, linespacing=1.35)
+                figure.text(
+                    (start - 0.08) / width,
+                    (y + panel / 2) / height,
+                    row_labels[index],
+                    ha="right",
+                    va="center",
+                    fontsize=SMALL,
+                    linespacing=1.35,
+                )
             for column, (heading, pictures) in enumerate(columns.items()):
                 x = start + column * (panel + grid.gap)
                 axes = figure.add_axes((x / width, y / height, panel / width, panel / height))
@@ -327,8 +344,8 @@ _LEGEND = {
     "discriminator": "discriminator layer",
 }
 _LINE, _SKIP_LINE = "#333333", "#808080"
-_SIDE = 5.4        # of a picture in drawing units; the drawing is 100 units wide
-_LANE = 20.0       # from the middle of one network to the middle of the next
+_SIDE = 5.4  # of a picture in drawing units; the drawing is 100 units wide
+_LANE = 20.0  # from the middle of one network to the middle of the next
 
 # %% ../nbs/12_plots.ipynb #1be50545
 def _box_size(shape: tuple[int, ...]) -> tuple[float, float]:
@@ -347,12 +364,31 @@ def _arrow(axes: Axes, *points: tuple[float, float], colour: str = _LINE) -> Non
     "A line through `points` with an arrow head at its last point."
     xs, ys = zip(*points[:-1])
     axes.plot(xs, ys, color=colour, linewidth=1.0, zorder=2)
-    axes.add_patch(FancyArrowPatch(points[-2], points[-1], arrowstyle="-|>", mutation_scale=8, color=colour,
-                                   linewidth=1.0, shrinkA=0, shrinkB=0, zorder=2))
+    axes.add_patch(
+        FancyArrowPatch(
+            points[-2],
+            points[-1],
+            arrowstyle="-|>",
+            mutation_scale=8,
+            color=colour,
+            linewidth=1.0,
+            shrinkA=0,
+            shrinkB=0,
+            zorder=2,
+        )
+    )
 
 # %% ../nbs/12_plots.ipynb #b8040b21
-def _square(axes: Axes, x: float, middle: float, symbol: str, picture: np.ndarray | None, label: str = "",
-            above: bool = False, side: float = _SIDE) -> None:
+def _square(
+    axes: Axes,
+    x: float,
+    middle: float,
+    symbol: str,
+    picture: np.ndarray | None,
+    label: str = "",
+    above: bool = False,
+    side: float = _SIDE,
+) -> None:
     "A square for an image: the picture if there is one, else its symbol; a label above or below."
     low, high = middle - side / 2, middle + side / 2
     if picture is None:
@@ -360,10 +396,26 @@ def _square(axes: Axes, x: float, middle: float, symbol: str, picture: np.ndarra
     else:
         axes.imshow(picture, extent=(x, x + side, low, high), interpolation="lanczos", zorder=3)
         label = f"{symbol}  {label}" if label else ""
-    axes.add_patch(Rectangle((x, low), side, side, facecolor="#F2F2F2" if picture is None else "none",
-                             edgecolor=_LINE, linewidth=0.8, zorder=4))
-    axes.text(x + side / 2, high + 0.3 if above else low - 0.35, label, ha="center",
-              va="bottom" if above else "top", fontsize=SMALL, linespacing=1.3)
+    axes.add_patch(
+        Rectangle(
+            (x, low),
+            side,
+            side,
+            facecolor="#F2F2F2" if picture is None else "none",
+            edgecolor=_LINE,
+            linewidth=0.8,
+            zorder=4,
+        )
+    )
+    axes.text(
+        x + side / 2,
+        high + 0.3 if above else low - 0.35,
+        label,
+        ha="center",
+        va="bottom" if above else "top",
+        fontsize=SMALL,
+        linespacing=1.3,
+    )
 
 # %% ../nbs/12_plots.ipynb #d6780367
 def _draw_layers(axes: Axes, layers: Sequence[Layer], start: float, end: float, middle: float) -> None:
@@ -372,28 +424,57 @@ def _draw_layers(axes: Axes, layers: Sequence[Layer], start: float, end: float, 
     gap = (end - start - sum(width for width, _ in sizes)) / max(len(layers) - 1, 1)
     places, x = [], start
     for layer, (width, height) in zip(layers, sizes):
-        axes.add_patch(Rectangle((x, middle - height / 2), width, height, facecolor=_FILL[layer.kind],
-                                 edgecolor=_LINE, linewidth=0.7, zorder=3))
-        axes.text(x + width / 2, middle - height / 2 - 0.3, _shape_text(layer.shape), ha="center", va="top",
-                  fontsize=SMALL, linespacing=1.15)
+        axes.add_patch(
+            Rectangle(
+                (x, middle - height / 2),
+                width,
+                height,
+                facecolor=_FILL[layer.kind],
+                edgecolor=_LINE,
+                linewidth=0.7,
+                zorder=3,
+            )
+        )
+        axes.text(
+            x + width / 2,
+            middle - height / 2 - 0.3,
+            _shape_text(layer.shape),
+            ha="center",
+            va="top",
+            fontsize=SMALL,
+            linespacing=1.15,
+        )
         places.append((x, width, height))
         x += width + gap
     for (x, width, _), (next_x, _, _) in zip(places, places[1:]):
         _arrow(axes, (x + width, middle), (next_x, middle))
     top = middle + max(height for _, _, height in places) / 2 + 0.6
-    encoders, decoders = ([place for place, layer in zip(places, layers) if layer.kind == kind]
-                          for kind in ("encoder", "decoder"))
+    encoders, decoders = (
+        [place for place, layer in zip(places, layers) if layer.kind == kind]
+        for kind in ("encoder", "decoder")
+    )
     _draw_skips(axes, encoders, decoders[::-1], middle, top)
 
 # %% ../nbs/12_plots.ipynb #ff8afaa2
-def _draw_skips(axes: Axes, encoders: Sequence[tuple[float, float, float]],
-                decoders: Sequence[tuple[float, float, float]], middle: float, top: float) -> None:
+def _draw_skips(
+    axes: Axes,
+    encoders: Sequence[tuple[float, float, float]],
+    decoders: Sequence[tuple[float, float, float]],
+    middle: float,
+    top: float,
+) -> None:
     "Skip connections between boxes (x, width, height), the outermost first."
     for depth, (left, right) in enumerate(zip(encoders, decoders)):
         level = top + 0.6 * (len(encoders) - 1 - depth)
         from_x, to_x = left[0] + left[1] / 2, right[0] + right[1] / 2
-        _arrow(axes, (from_x, middle + left[2] / 2), (from_x, level), (to_x, level),
-               (to_x, middle + right[2] / 2), colour=_SKIP_LINE)
+        _arrow(
+            axes,
+            (from_x, middle + left[2] / 2),
+            (from_x, level),
+            (to_x, level),
+            (to_x, middle + right[2] / 2),
+            colour=_SKIP_LINE,
+        )
 
 # %% ../nbs/12_plots.ipynb #a0106dfa
 def _join(axes: Axes, x: float, inputs: Mapping[str, float], end: float, text: str) -> None:
@@ -411,8 +492,14 @@ def _heading(axes: Axes, middle: float, text: str, network: torch.nn.Module) -> 
     size = f"{total / 1e6:.2f} million" if total >= 1e5 else f"{total:,}"
     y = middle + _LANE / 2 - 0.6
     axes.text(2, y, text, fontsize=HEADING, weight="bold", va="center")
-    axes.text(2, y - 1.7, f"{size} parameters;  {describe_network(network)}", fontsize=SMALL, va="center",
-              color=PALE)
+    axes.text(
+        2,
+        y - 1.7,
+        f"{size} parameters;  {describe_network(network)}",
+        fontsize=SMALL,
+        va="center",
+        color=PALE,
+    )
 
 # %% ../nbs/12_plots.ipynb #ca11903c
 def _legend(axes: Axes, x: float, middle: float) -> None:
@@ -420,8 +507,9 @@ def _legend(axes: Axes, x: float, middle: float) -> None:
     pitch = 1.9
     y = middle + pitch * len(_LEGEND) / 2
     for kind, text in _LEGEND.items():
-        axes.add_patch(Rectangle((x, y - 0.6), 1.2, 1.2, facecolor=_FILL[kind], edgecolor=_LINE,
-                                 linewidth=0.7))
+        axes.add_patch(
+            Rectangle((x, y - 0.6), 1.2, 1.2, facecolor=_FILL[kind], edgecolor=_LINE, linewidth=0.7)
+        )
         axes.text(x + 2.0, y, text, fontsize=SMALL, va="center")
         y -= pitch
     axes.plot([x - 0.2, x + 1.4], [y, y], color=_SKIP_LINE, linewidth=1.0)
@@ -431,8 +519,9 @@ def _legend(axes: Axes, x: float, middle: float) -> None:
 # %% ../nbs/12_plots.ipynb #bc5fcc9c
 class _Lane(NamedTuple):
     "One row of the drawing: a network, what a forward pass shows, and the height of its middle."
+
     network: torch.nn.Module
-    shape: str                             # of its input, such as 21×256×256
+    shape: str  # of its input, such as 21×256×256
     layers: list[Layer]
     middle: float
 
@@ -440,8 +529,11 @@ class _Lane(NamedTuple):
 def _lanes(config: Config, triplet: bool) -> dict[str, _Lane]:
     "The three networks of a configuration, from top to bottom."
     with torch.device("meta"):
-        networks = {"G1": Stage1Generator(config), "G2": Stage2Generator(config),
-                    "D": Discriminator(config, in_channels=3 if triplet else 6)}
+        networks = {
+            "G1": Stage1Generator(config),
+            "G2": Stage2Generator(config),
+            "D": Discriminator(config, in_channels=3 if triplet else 6),
+        }
     lanes = {}
     for name, middle in {"G1": 11.0 + 2 * _LANE, "G2": 11.0 + _LANE, "D": 10.4}.items():
         channels, layers = network_layers(networks[name], config.size)
@@ -451,12 +543,13 @@ def _lanes(config: Config, triplet: bool) -> dict[str, _Lane]:
 
 # %% ../nbs/12_plots.ipynb #5f7e13bc
 _Pictures = Mapping[str, np.ndarray]
-_START, _END = 20.5, 71.0                  # the boxes of the generators, from x to x
-_SUM, _GENERATED = 86.0, 91.5              # x of the sum and of the final image
+_START, _END = 20.5, 71.0  # the boxes of the generators, from x to x
+_SUM, _GENERATED = 86.0, 91.5  # x of the sum and of the final image
 
 
-def _draw_generator(axes: Axes, lane: _Lane, heading: str, upper: tuple, lower: tuple,
-                    channels: tuple[str, str]) -> float:
+def _draw_generator(
+    axes: Axes, lane: _Lane, heading: str, upper: tuple, lower: tuple, channels: tuple[str, str]
+) -> float:
     "Heading, two inputs (symbol, picture, label) and layers; returns the height of the line through them."
     middle, offset = lane.middle - 0.8, _SIDE / 2 + 0.6
     _heading(axes, lane.middle, heading, lane.network)
@@ -470,23 +563,39 @@ def _draw_generator(axes: Axes, lane: _Lane, heading: str, upper: tuple, lower: 
 # %% ../nbs/12_plots.ipynb #8bec4652
 def _draw_stage1(axes: Axes, lane: _Lane, pictures: _Pictures) -> float:
     "The first row, up to the coarse image and its loss; returns the height of its line."
-    middle = _draw_generator(axes, lane, "Stage 1: $G_1$ learns the pose",
-                             ("$I_A$", pictures.get("condition"), "condition"),
-                             ("$P_B$", pictures.get("pose"), "target pose"), ("3", "18"))
+    middle = _draw_generator(
+        axes,
+        lane,
+        "Stage 1: $G_1$ learns the pose",
+        ("$I_A$", pictures.get("condition"), "condition"),
+        ("$P_B$", pictures.get("pose"), "target pose"),
+        ("3", "18"),
+    )
     coarse_x = _SUM - _SIDE / 2
     _arrow(axes, (_END, middle), (coarse_x, middle))
     _square(axes, coarse_x, middle, "$\\hat I_{B1}$", pictures.get("coarse"), "coarse", above=True)
-    axes.text(98.5, middle - 4.6, "loss\n$\\Vert(\\hat I_{B1}-I_B)(1+M_B)\\Vert_1$", ha="right",
-              va="center", fontsize=SMALL, linespacing=1.5)
+    axes.text(
+        98.5,
+        middle - 4.6,
+        "loss\n$\\Vert(\\hat I_{B1}-I_B)(1+M_B)\\Vert_1$",
+        ha="right",
+        va="center",
+        fontsize=SMALL,
+        linespacing=1.5,
+    )
     return middle
 
 # %% ../nbs/12_plots.ipynb #e07c08e5
 def _draw_stage2(axes: Axes, lane: _Lane, pictures: _Pictures, stage1_middle: float) -> None:
     "The second row: the difference map, and its sum with the coarse image above."
-    middle = _draw_generator(axes, lane, "Stage 2: $G_2$ adds the details",
-                             ("$I_A$", pictures.get("condition"), "condition"),
-                             ("$\\hat I_{B1}$", pictures.get("coarse"), "coarse"),
-                             ("3", "3 "))    # both have 3 channels: the blank keeps them apart
+    middle = _draw_generator(
+        axes,
+        lane,
+        "Stage 2: $G_2$ adds the details",
+        ("$I_A$", pictures.get("condition"), "condition"),
+        ("$\\hat I_{B1}$", pictures.get("coarse"), "coarse"),
+        ("3", "3 "),
+    )  # both have 3 channels: the blank keeps them apart
     difference_x = _END + 3.2
     _arrow(axes, (_END, middle), (difference_x, middle))
     _square(axes, difference_x, middle, "$I_D$", pictures.get("difference"), "difference map", above=True)
@@ -498,11 +607,16 @@ def _draw_stage2(axes: Axes, lane: _Lane, pictures: _Pictures, stage1_middle: fl
     _square(axes, _GENERATED, middle, "$\\hat I_B$", pictures.get("generated"), "generated")
 
 # %% ../nbs/12_plots.ipynb #d1c8ec53
-_D_SIDE, _D_TURN = 4.2, 17.5               # of the discriminator's pictures; x where their lines meet
+_D_SIDE, _D_TURN = 4.2, 17.5  # of the discriminator's pictures; x where their lines meet
 
 
-def _draw_examples(axes: Axes, examples: Mapping[tuple[str, ...], str], heights: Sequence[float],
-                   middle: float, pictures: _Pictures) -> None:
+def _draw_examples(
+    axes: Axes,
+    examples: Mapping[tuple[str, ...], str],
+    heights: Sequence[float],
+    middle: float,
+    pictures: _Pictures,
+) -> None:
     "The examples that the discriminator sees, one below the other, each a tuple of image names."
     symbols = {"condition": "$I_A$", "generated": "$\\hat I_B$", "target": "$I_B$"}
     for names, y in zip(examples, heights):
@@ -519,11 +633,18 @@ def _draw_examples(axes: Axes, examples: Mapping[tuple[str, ...], str], heights:
 # %% ../nbs/12_plots.ipynb #bd2c30d3
 def _draw_discriminator(axes: Axes, lane: _Lane, triplet: bool, pictures: _Pictures) -> None:
     "The lowest row: what the discriminator sees, its layers and what it should answer."
-    _heading(axes, lane.middle, "Discriminator $D$: " + ("triplet classification" if triplet else
-                                                         "pairs of images"), lane.network)
+    _heading(
+        axes,
+        lane.middle,
+        "Discriminator $D$: " + ("triplet classification" if triplet else "pairs of images"),
+        lane.network,
+    )
     if triplet:
-        examples: dict[tuple[str, ...], str] = {("condition",): "not the target: 0", ("generated",): "not the target: 0",
-                    ("target",): "the target: 1"}
+        examples: dict[tuple[str, ...], str] = {
+            ("condition",): "not the target: 0",
+            ("generated",): "not the target: 0",
+            ("target",): "the target: 1",
+        }
     else:
         examples = {("condition", "target"): "real pair: 1", ("condition", "generated"): "generated pair: 0"}
     middle, pitch, start, end = lane.middle - 1.2, 4.7 if triplet else 7.0, 33.0, 66.0
@@ -531,8 +652,15 @@ def _draw_discriminator(axes: Axes, lane: _Lane, triplet: bool, pictures: _Pictu
     _draw_examples(axes, examples, heights, middle, pictures)
     _arrow(axes, (_D_TURN, middle), (start, middle))
     way = "one example each" if triplet else "channels joined"
-    axes.text((_D_TURN + start) / 2, middle + 0.5, f"{way}\n{lane.shape}", ha="center", va="bottom",
-              fontsize=SMALL, linespacing=1.25)
+    axes.text(
+        (_D_TURN + start) / 2,
+        middle + 0.5,
+        f"{way}\n{lane.shape}",
+        ha="center",
+        va="bottom",
+        fontsize=SMALL,
+        linespacing=1.25,
+    )
     _draw_layers(axes, lane.layers, start, end, middle)
     for answer, y in zip(examples.values(), heights):
         _arrow(axes, (end, middle), (end + 3.5, middle), (end + 3.5, y), (end + 6.5, y))
@@ -540,9 +668,9 @@ def _draw_discriminator(axes: Axes, lane: _Lane, triplet: bool, pictures: _Pictu
 
 # %% ../nbs/12_plots.ipynb #cf57f664
 def architecture_figure(
-    config: Config,                        # whose networks are drawn
-    triplet: bool = False,                 # False: figure 1 (pairs); True: figure 2
-    pictures: _Pictures | None = None,     # uint8 (H, W, 3), named as in the next line
+    config: Config,  # whose networks are drawn
+    triplet: bool = False,  # False: figure 1 (pairs); True: figure 2
+    pictures: _Pictures | None = None,  # uint8 (H, W, 3), named as in the next line
 ) -> Figure:
     """Both stages and the discriminator, with the shapes that the real modules show in a forward pass (R22).
 
@@ -553,8 +681,15 @@ def architecture_figure(
         figure = _new_figure(11, 0.11 * height)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 100), ylim=(0, height))
         axes.set_axis_off()
-        axes.text(98, height - 1.6, f"{config.preset} preset, {config.size} px", fontsize=TINY, ha="right",
-                  va="center", color=PALE)
+        axes.text(
+            98,
+            height - 1.6,
+            f"{config.preset} preset, {config.size} px",
+            fontsize=TINY,
+            ha="right",
+            va="center",
+            color=PALE,
+        )
         stage1_middle = _draw_stage1(axes, lanes["G1"], pictures)
         _draw_stage2(axes, lanes["G2"], pictures, stage1_middle)
         _draw_discriminator(axes, lanes["D"], triplet, pictures)
@@ -563,25 +698,29 @@ def architecture_figure(
 
 # %% ../nbs/12_plots.ipynb #8337ab9d
 def sample_figure(
-    condition: np.ndarray,             # uint8 (S, S, 3)
-    target: np.ndarray,                # uint8 (S, S, 3)
-    target_keypoints: np.ndarray,      # float (18, 3)
+    condition: np.ndarray,  # uint8 (S, S, 3)
+    target: np.ndarray,  # uint8 (S, S, 3)
+    target_keypoints: np.ndarray,  # float (18, 3)
     note: str = "",
 ) -> Figure:
     "Figure 3: condition image, target image, its skeleton, 18 pose channels shown as one, pose mask."
     size = target.shape[0]
     mask = pose_mask(torch.as_tensor(target_keypoints, dtype=torch.float32), size)[0].numpy()
     grey = {"18 pose channels": pose_maps_picture(target_keypoints, size), "pose mask": mask * 255}
-    panels: dict[str, np.ndarray | Skeleton] = {"condition image": condition, "target image": target,
-              "keypoints": Skeleton(target_keypoints, size, target)}
-    panels |= {name: np.repeat(picture[..., None], 3, axis=2).astype(np.uint8)
-               for name, picture in grey.items()}
+    panels: dict[str, np.ndarray | Skeleton] = {
+        "condition image": condition,
+        "target image": target,
+        "keypoints": Skeleton(target_keypoints, size, target),
+    }
+    panels |= {
+        name: np.repeat(picture[..., None], 3, axis=2).astype(np.uint8) for name, picture in grey.items()
+    }
     return image_grid({name: [picture] for name, picture in panels.items()}, note, panel=1.9)
 
 # %% ../nbs/12_plots.ipynb #d7ae45b9
 def results_figure(
-    condition: np.ndarray,             # images uint8 (N, S, S, 3)
-    target_keypoints: np.ndarray,      # (N, 18, 3)
+    condition: np.ndarray,  # images uint8 (N, S, S, 3)
+    target_keypoints: np.ndarray,  # (N, 18, 3)
     coarse: np.ndarray,
     generated: np.ndarray,
     target: np.ndarray,
@@ -591,14 +730,19 @@ def results_figure(
 ) -> Figure:
     "Figures 4 and 5: rows of condition, target pose, G1, G2 and target."
     poses = [Skeleton(keypoints, target.shape[1]) for keypoints in target_keypoints]
-    columns: dict = {"condition image": condition, "target pose": poses, "$G_1$": coarse,
-               generated_heading: generated, "target image": target}
+    columns: dict = {
+        "condition image": condition,
+        "target pose": poses,
+        "$G_1$": coarse,
+        generated_heading: generated,
+        "target image": target,
+    }
     return image_grid(columns, note, row_labels)
 
 # %% ../nbs/12_plots.ipynb #3e9a9fd1
 def worst_examples(
-    errors: np.ndarray,                # (N,) of each example
-    people: np.ndarray,                # (N,) whose example it is
+    errors: np.ndarray,  # (N,) of each example
+    people: np.ndarray,  # (N,) whose example it is
     count: int,
 ) -> list[int]:
     "Indices of the `count` largest errors, largest first, at most one of each person."
@@ -611,7 +755,7 @@ def worst_examples(
 def one_example_each(people: np.ndarray, count: int, seed: int = 0) -> list[int]:
     "Indices of `count` examples drawn with `seed`, of as many different people as there are."
     order = np.random.default_rng(seed).permutation(len(people))
-    first = worst_examples(-np.argsort(order).astype(float), people, len(people))   # the first of each person
+    first = worst_examples(-np.argsort(order).astype(float), people, len(people))  # the first of each person
     others = [int(index) for index in order if index not in set(first)]
     return (first + others)[:count]
 
@@ -639,19 +783,30 @@ def gradient_figure(
                     _show(axes, picture, **options)
                     if row == 0:
                         axes.set_title(f"gradient of {heading}" if kind else heading, pad=4)
-                figure.text((x + panel / 2) / width, (y - 0.03) / height, f"mean {edges.mean():.1f}",
-                            ha="center", va="top", fontsize=SMALL)
-        scale = figure.add_axes(((width - right + 0.05) / width, y / height, 0.13 / width,
-                                 (height - top - y) / height))
-        figure.colorbar(matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 255), "magma"), cax=scale,
-                        label="gradient (grey levels)", ticks=range(0, 256, 51))
+                figure.text(
+                    (x + panel / 2) / width,
+                    (y - 0.03) / height,
+                    f"mean {edges.mean():.1f}",
+                    ha="center",
+                    va="top",
+                    fontsize=SMALL,
+                )
+        scale = figure.add_axes(
+            ((width - right + 0.05) / width, y / height, 0.13 / width, (height - top - y) / height)
+        )
+        figure.colorbar(
+            matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 255), "magma"),
+            cax=scale,
+            label="gradient (grey levels)",
+            ticks=range(0, 256, 51),
+        )
     return figure
 
 # %% ../nbs/12_plots.ipynb #fa1226fd
 def variant_grid(
     condition: np.ndarray,
     target_keypoints: np.ndarray,
-    variants: Mapping[str, np.ndarray],        # row of the tables -> its images
+    variants: Mapping[str, np.ndarray],  # row of the tables -> its images
     target: np.ndarray,
     note: str,
 ) -> Figure:
@@ -672,8 +827,13 @@ def _draw_curves(axes: Axes, name: str, curves: Mapping[str, tuple[np.ndarray, n
     for colour, (curve, (steps, values)) in zip(_CYCLE, curves.items()):
         colour = COLOURS.get(curve, colour)
         axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.35)
-        axes.plot(steps, running_mean(values, max(1, len(values) // 12)), label=curve, color=colour,
-                  marker="o" if len(steps) < 3 else None)
+        axes.plot(
+            steps,
+            running_mean(values, max(1, len(values) // 12)),
+            label=curve,
+            color=colour,
+            marker="o" if len(steps) < 3 else None,
+        )
     axes.set_title(name)
     axes.set(xlabel="step", ylabel="loss")
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -681,7 +841,7 @@ def _draw_curves(axes: Axes, name: str, curves: Mapping[str, tuple[np.ndarray, n
 
 # %% ../nbs/12_plots.ipynb #df63660a
 def loss_curves(
-    panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],   # panel -> curve -> steps, values
+    panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],  # panel -> curve -> steps, values
     note: str,
 ) -> Figure:
     "Panels of curves over training steps, pale as logged and strong as running means."
@@ -699,11 +859,11 @@ def loss_curves(
     return figure
 
 # %% ../nbs/12_plots.ipynb #afe1f40f
-_Interval = Mapping[str, float | None]     # mean, low, high; None: no interval
+_Interval = Mapping[str, float | None]  # mean, low, high; None: no interval
 
 
 def interval_bars(
-    rows: Mapping[str, _Interval],              # label -> mean, low, high
+    rows: Mapping[str, _Interval],  # label -> mean, low, high
     note: str,
     axis_label: str,
     colours: Mapping[str, str] | None = None,
@@ -740,7 +900,7 @@ def _draw_difference(axes: Axes, place: float, pair: str, interval: _Interval) -
 
 # %% ../nbs/12_plots.ipynb #052502ab
 def difference_figure(
-    panels: Mapping[str, Mapping[str, _Interval]],     # what is compared -> "Triplet - G1" -> mean, low, high
+    panels: Mapping[str, Mapping[str, _Interval]],  # what is compared -> "Triplet - G1" -> mean, low, high
     note: str,
 ) -> Figure:
     "One panel a metric: dots with 95% intervals around zero; hollow and grey where the interval holds 0."

@@ -16,21 +16,79 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 # %% ../nbs/01_pose.ipynb #98f49f34
-KEYPOINTS = ("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
-             "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
-             "right_eye", "left_eye", "right_ear", "left_ear")
+KEYPOINTS = (
+    "nose",
+    "neck",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "right_eye",
+    "left_eye",
+    "right_ear",
+    "left_ear",
+)
+
 
 def keypoint(name: str) -> int:
     "The index of a keypoint: `keypoint('nose')` is 0."
     return KEYPOINTS.index(name)
 
+
 # limbs as people draw them
-LIMBS = ((1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13),
-         (1, 0), (0, 14), (14, 16), (0, 15), (15, 17))
+LIMBS = (
+    (1, 2),
+    (2, 3),
+    (3, 4),
+    (1, 5),
+    (5, 6),
+    (6, 7),
+    (1, 8),
+    (8, 9),
+    (9, 10),
+    (1, 11),
+    (11, 12),
+    (12, 13),
+    (1, 0),
+    (0, 14),
+    (14, 16),
+    (0, 15),
+    (15, 17),
+)
 # the limbs of PG2's mask: the same and a few more that close the torso and the head
-MASK_LIMBS = ((1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12),
-              (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17), (1, 16), (1, 17), (8, 11), (11, 5),
-              (8, 2), (16, 17))
+MASK_LIMBS = (
+    (1, 2),
+    (1, 5),
+    (2, 3),
+    (3, 4),
+    (5, 6),
+    (6, 7),
+    (1, 8),
+    (8, 9),
+    (9, 10),
+    (1, 11),
+    (11, 12),
+    (12, 13),
+    (1, 0),
+    (0, 14),
+    (14, 16),
+    (0, 15),
+    (15, 17),
+    (1, 16),
+    (1, 17),
+    (8, 11),
+    (11, 5),
+    (8, 2),
+    (16, 17),
+)
 
 # %% ../nbs/01_pose.ipynb #b0c535e1
 def draw_skeleton(image: np.ndarray, keypoints: np.ndarray, thickness: float = 1.0) -> np.ndarray:
@@ -57,12 +115,13 @@ def pose_radius(size: int) -> float:
     "Radius of a keypoint's disc in pixels: 8 at 256 pixels, scaled with the image (report section 3.1)."
     return 8 * size / 256
 
+
 def _disc_pixels(keypoints: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """Pixels of the square around each disc of (N, 18, 3): x (N, 18, 1, d), y (N, 18, d, 1), and which of
     them are in the disc of a keypoint that is present and in the image, (N, 18, d, d)."""
     reach = int(pose_radius(size))
     offset = torch.arange(-reach, reach + 1, device=keypoints.device)
-    disc = offset[:, None]**2 + offset**2 <= pose_radius(size)**2
+    disc = offset[:, None] ** 2 + offset**2 <= pose_radius(size) ** 2
     x, y = (position.trunc().long()[..., None, None] for position in keypoints[..., :2].unbind(-1))
     x, y = x + offset, y + offset[:, None]
     present = keypoints[..., 2, None, None] > 0
@@ -92,22 +151,24 @@ def pose_maps(keypoints: Tensor | np.ndarray, size: int) -> Tensor:
 # discs between the ends of a limb that is two image diagonals long
 MOST_BETWEEN = 2 * math.ceil(math.sqrt(2) * 256 / 8)
 
+
 @functools.cache
 def _limb_ends(device: torch.device) -> tuple[Tensor, Tensor]:
     "Indices of the keypoints at which the limbs of the mask start and end, (23,) each."
-    with torch.inference_mode(False):                  # what is kept must serve everybody
+    with torch.inference_mode(False):  # what is kept must serve everybody
         return torch.tensor(MASK_LIMBS, device=device).unbind(1)
+
 
 def _limb_centres(keypoints: Tensor, size: int) -> tuple[Tensor, Tensor]:
     "Centres of all limb discs, (N, points, 2) x and y, and which of them exist, (N, points)."
     xy, present = keypoints[..., :2].double(), keypoints[..., 2] > 0
     start, end = _limb_ends(keypoints.device)
-    p0, p1 = xy[:, start], xy[:, end]                                   # (N, 23, 2)
+    p0, p1 = xy[:, start], xy[:, end]  # (N, 23, 2)
     both = present[:, start] & present[:, end]
     n = (((p1 - p0) ** 2).sum(-1).sqrt() / pose_radius(size)).trunc() * both
     i = torch.arange(1, MOST_BETWEEN + 1, device=keypoints.device)
     between = p0[:, :, None] + (p1 - p0)[:, :, None] * i[:, None] / n.clamp(min=1)[:, :, None, None]
-    centres = torch.cat([p0[:, :, None], p1[:, :, None], between], 2)   # (N, 23, 94, 2)
+    centres = torch.cat([p0[:, :, None], p1[:, :, None], between], 2)  # (N, 23, 94, 2)
     exist = torch.cat([both[..., None], both[..., None], i < n[..., None]], 2)
     return centres.flatten(1, 2), exist.flatten(1, 2)
 
@@ -117,11 +178,11 @@ def _dilate(image: Tensor, half_widths: list[int]) -> Tensor:
     height, width = image.shape[1:]
     reach, widest = len(half_widths) // 2, max(half_widths)
     padded = F.pad(image, (widest, widest, reach, reach))
-    widened = [padded[..., widest:widest + width]]
+    widened = [padded[..., widest : widest + width]]
     for more in range(1, widest + 1):
-        left, right = (padded[..., start:start + width] for start in (widest - more, widest + more))
+        left, right = (padded[..., start : start + width] for start in (widest - more, widest + more))
         widened.append(widened[-1] | left | right)
-    rows = [widened[half][:, row:row + height] for row, half in enumerate(half_widths)]
+    rows = [widened[half][:, row : row + height] for row, half in enumerate(half_widths)]
     return functools.reduce(torch.logical_or, rows)
 
 # %% ../nbs/01_pose.ipynb #444dd419
@@ -133,6 +194,7 @@ def _marked(centres: Tensor, exist: Tensor, side: int) -> Tensor:
     marks.scatter_(1, torch.where(exist, row * side + column, side * side), True)
     return marks[:, :-1].view(-1, side, side)
 
+
 def _skeleton(keypoints: Tensor, size: int) -> Tensor:
     "Bool images (N, size, size) of the discs along all limbs."
     radius, margin = pose_radius(size), int(pose_radius(size))
@@ -140,12 +202,13 @@ def _skeleton(keypoints: Tensor, size: int) -> Tensor:
     centres, exist = _limb_centres(keypoints, size)
     # a disc whose centre lies outside may reach into the image
     marks = _marked(centres.trunc() + margin, exist, size + 2 * margin)
-    return _dilate(marks, disc)[:, margin:margin + size, margin:margin + size]
+    return _dilate(marks, disc)[:, margin : margin + size, margin : margin + size]
 
 # %% ../nbs/01_pose.ipynb #27670124
 def _odd_side(size: int) -> int:
     "Side of the closing square: 5 at 256 pixels, scaled, odd and at least 3."
     return max(3, 2 * int(5 * size / 256 / 2) + 1)
+
 
 def pose_mask(keypoints: Tensor | np.ndarray, size: int) -> Tensor:
     """A rough body mask: discs along 23 limbs, then dilation and erosion (R3, report section 3.1, PG2).
@@ -159,19 +222,21 @@ def pose_mask(keypoints: Tensor | np.ndarray, size: int) -> Tensor:
         return pose_mask(keypoints[None], size)[0]
     square = [_odd_side(size) // 2] * _odd_side(size)
     dilated = _dilate(_skeleton(keypoints, size), square)
-    closed = ~_dilate(~dilated, square)                # erosion is dilation of what is outside
+    closed = ~_dilate(~dilated, square)  # erosion is dilation of what is outside
     return closed.float()[:, None]
 
 # %% ../nbs/01_pose.ipynb #dacd863d
-_MIRRORED = tuple(keypoint(name.replace("left", "L").replace("right", "left").replace("L", "right"))
-                  for name in KEYPOINTS)
+_MIRRORED = tuple(
+    keypoint(name.replace("left", "L").replace("right", "left").replace("L", "right")) for name in KEYPOINTS
+)
+
 
 def flip_keypoints(keypoints: Tensor | np.ndarray, width: int) -> Tensor | np.ndarray:
     """Keypoints (..., 18, 3) of the left-right mirrored image of `width` pixels; left and right are swapped.
 
     Array in, array out; tensor in, tensor out. Missing keypoints stay all zero.
     """
-    flipped = keypoints[..., list(_MIRRORED), :]       # a copy: indexing by a list never gives a view
+    flipped = keypoints[..., list(_MIRRORED), :]  # a copy: indexing by a list never gives a view
     present = flipped[..., 2] > 0
     flipped[..., 0] = (width - 1 - flipped[..., 0]) * present
     return flipped
@@ -192,7 +257,7 @@ def pose_distance(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
     """
     total = np.zeros((len(a), len(b)))
     count = np.zeros_like(total)
-    for k in range(len(KEYPOINTS)):                    # one keypoint at a time bounds the memory
+    for k in range(len(KEYPOINTS)):  # one keypoint at a time bounds the memory
         in_a, in_b = a[:, None, k, 2] > 0, b[None, :, k, 2] > 0
         apart = np.hypot(a[:, None, k, 0] - b[None, :, k, 0], a[:, None, k, 1] - b[None, :, k, 1]) / size
         total += np.where(in_a & in_b, apart, 0.5 * (in_a ^ in_b))

@@ -12,9 +12,10 @@ import hashlib
 import itertools
 import shutil
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
@@ -22,8 +23,8 @@ import numpy as np
 from .blocks import Block, blocks_folder, finished_blocks, read_block
 from .core import Config, UserError, atomic_path, file_hash
 from .data import SPLITS, Example, PackedExample, Store, open_store, pack, write_store
-from .dense import Arrangement, DenseFile, arrange, dense_image, find_dense, fingerprints
 from .deepfashion import Entry, Listing, Rules, list_source
+from .dense import Arrangement, DenseFile, arrange, dense_image, find_dense, fingerprints
 from .estimators import estimate_poses, short_reason
 from .images import read_image, square_image
 from .people import render_person
@@ -33,21 +34,32 @@ from .rendering import require_embree
 def pack_examples(examples: Iterable[Example], size: int) -> dict[str, np.ndarray]:
     "The arrays of a block from its examples."
     packed = [pack(example, size) for example in examples]
-    arrays = {name: np.array([getattr(one, name) for one in packed])
-              for name in ("name", "split", "identity", "outfit", "keypoints", "flippable")}
+    arrays = {
+        name: np.array([getattr(one, name) for one in packed])
+        for name in ("name", "split", "identity", "outfit", "keypoints", "flippable")
+    }
     for name in ("image", "silhouette"):
         content = [getattr(one, name) or b"" for one in packed]
         arrays[name] = np.frombuffer(b"".join(content), np.uint8)
         arrays[f"{name}_end"] = np.cumsum([len(one) for one in content], dtype=np.int64)
     return arrays
 
+
 def unpack_examples(arrays: dict[str, np.ndarray]) -> Iterator[PackedExample]:
     "The inverse, images still compressed."
     images, silhouettes = (_pieces(arrays[name], arrays[f"{name}_end"]) for name in ("image", "silhouette"))
     for n, (image, silhouette) in enumerate(zip(images, silhouettes)):
-        yield PackedExample(str(arrays["name"][n]), str(arrays["split"][n]), int(arrays["identity"][n]),
-                            int(arrays["outfit"][n]), arrays["keypoints"][n], bool(arrays["flippable"][n]),
-                            image, silhouette or None)
+        yield PackedExample(
+            str(arrays["name"][n]),
+            str(arrays["split"][n]),
+            int(arrays["identity"][n]),
+            int(arrays["outfit"][n]),
+            arrays["keypoints"][n],
+            bool(arrays["flippable"][n]),
+            image,
+            silhouette or None,
+        )
+
 
 def _pieces(content: np.ndarray, ends: np.ndarray) -> Iterator[bytes]:
     return (content[start:end].tobytes() for start, end in zip([0, *ends[:-1]], ends))
@@ -56,6 +68,7 @@ def _pieces(content: np.ndarray, ends: np.ndarray) -> Iterator[bytes]:
 @dataclass
 class Plan:
     "The blocks of examples that a source is cut into, and what the store says about it; see `write_store`."
+
     blocks: list[Block]
     source: str
     licence: str
@@ -66,10 +79,11 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     # split, identity and outfit of each example, or None where it is not stored; for blocks that do not know
     places: list[tuple[str, int, int] | None] | None = None
-    entries: list[Entry] | None = None         # of a folder of photographs, in the order of the blocks
+    entries: list[Entry] | None = None  # of a folder of photographs, in the order of the blocks
 
 # %% ../nbs/05b_prepare.ipynb #894519a2
 PEOPLE_PER_BLOCK = 8
+
 
 def plan_embedded(config: Config) -> Plan:
     "The embedded data set (B1)."
@@ -83,20 +97,25 @@ def plan_embedded(config: Config) -> Plan:
     parameters = {name: getattr(config, name) for name in ("train_people", "test_people", "views", "seed")}
     return Plan(blocks, "embedded people", "CC0-1.0", parameters)
 
-def _embedded_block(people: range, train_people: int, views: int, size: int,
-                    seed: int) -> dict[str, np.ndarray]:
+
+def _embedded_block(
+    people: range, train_people: int, views: int, size: int, seed: int
+) -> dict[str, np.ndarray]:
     return pack_examples(_rendered(people, train_people, views, size, seed), size)
+
 
 def _rendered(people: range, train_people: int, views: int, size: int, seed: int) -> Iterator[Example]:
     for index in people:
         person = render_person(index, views, size, seed)
         split = "train" if index < train_people else "test"
-        for image, keypoints, silhouette, view in zip(person.images, person.keypoints, person.silhouettes,
-                                                      person.view_names):
+        for image, keypoints, silhouette, view in zip(
+            person.images, person.keypoints, person.silhouettes, person.view_names
+        ):
             yield Example(image, keypoints, f"person_{index:05d}/{view}", split, index, index, silhouette)
 
 # %% ../nbs/05b_prepare.ipynb #919b6f26
 IMAGES_PER_BLOCK = 128
+
 
 def plan_listing(listing: Listing, size: int, rules: Rules = Rules(), skip_damaged: bool = False) -> Plan:
     "The images of a folder; pairs as its layout lists them, or all within an outfit (R4-R6)."
@@ -106,17 +125,35 @@ def plan_listing(listing: Listing, size: int, rules: Rules = Rules(), skip_damag
     for part in _parts(listing.entries, IMAGES_PER_BLOCK):
         entries = [(entry, identities[entry.identity], outfits[entry.outfit]) for entry in part]
         versions = [_version(entry.path) for entry in part]
-        blocks.append(Block(_photo_block, (entries, size, rules, skip_damaged), len(part),
-                            depends_on=(entries, size, rules, versions)))
+        blocks.append(
+            Block(
+                _photo_block,
+                (entries, size, rules, skip_damaged),
+                len(part),
+                depends_on=(entries, size, rules, versions),
+            )
+        )
     parameters = {"layout": listing.layout, **listing.parameters, "warnings": listing.warnings}
-    return Plan(blocks, listing.source, listing.licence, parameters, listing.counts, listing.rejected,
-                listing.pairs, listing.warnings, entries=listing.entries)
+    return Plan(
+        blocks,
+        listing.source,
+        listing.licence,
+        parameters,
+        listing.counts,
+        listing.rejected,
+        listing.pairs,
+        listing.warnings,
+        entries=listing.entries,
+    )
+
 
 def _numbers(names: Iterable[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(sorted(set(names)))}
 
+
 def _parts(things: Sequence, length: int) -> list[Sequence]:
-    return [things[first:first + length] for first in range(0, len(things), length)]
+    return [things[first : first + length] for first in range(0, len(things), length)]
+
 
 def _version(path: Path) -> tuple[int, int]:
     # a file that was replaced since a block of it was finished has another size or time
@@ -124,16 +161,19 @@ def _version(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 # %% ../nbs/05b_prepare.ipynb #aa0b7d85
-def _photo_block(entries: list[tuple[Entry, int, int]], size: int, rules: Rules,
-                 skip_damaged: bool) -> dict[str, np.ndarray]:
+def _photo_block(
+    entries: list[tuple[Entry, int, int]], size: int, rules: Rules, skip_damaged: bool
+) -> dict[str, np.ndarray]:
     examples, rejected = [], []
     for entry, identity, outfit in entries:
         try:
             image, keypoints = square_image(read_image(entry.path), entry.keypoints, size, entry.frame)
         except UserError as error:
             if not skip_damaged:
-                raise UserError(f"{str(error).rstrip('.')}; or run again with --skip-damaged to leave such "
-                                "images out and list them.") from None
+                raise UserError(
+                    f"{str(error).rstrip('.')}; or run again with --skip-damaged to leave such "
+                    "images out and list them."
+                ) from None
             rejected.append((entry.name, short_reason(error, entry.path)))
             continue
         objection = rules.objection(keypoints)
@@ -142,19 +182,23 @@ def _photo_block(entries: list[tuple[Entry, int, int]], size: int, rules: Rules,
         else:
             examples.append(Example(image, keypoints, entry.name, entry.split, identity, outfit))
     digests = [file_hash(entry.path) for entry, _, _ in entries]
-    return pack_examples(examples, size) | dict(rejected=np.array(rejected or np.empty((0, 2), "U1")),
-                                                digests=np.array(digests))
+    return pack_examples(examples, size) | dict(
+        rejected=np.array(rejected or np.empty((0, 2), "U1")), digests=np.array(digests)
+    )
 
 # %% ../nbs/05b_prepare.ipynb #e42f7d01
 PAIRS_PER_BLOCK = 256
 _DENSE_FACTS = ("name", "digest", "mirror_digest", "uncertain", "maps_differ", "mask_pixels")
 
+
 def plan_dense(files: list[DenseFile], folder: Path, size: int, workers: int | None = None) -> Plan:
     "The report's dense files (R7). What is in them is found out by blocks that are kept in `folder`."
     for file in files:
         if file.size != size:
-            raise UserError(f"{file.path} holds images of {file.size} pixels, which are taken as they are, "
-                            f"but {size} were asked for: use a preset of that size, or --size {file.size}.")
+            raise UserError(
+                f"{file.path} holds images of {file.size} pixels, which are taken as they are, "
+                f"but {size} were asked for: use a preset of that size, or --size {file.size}."
+            )
     keys = _dense_keys(files, folder, workers)
     places = [(file, pair, side) for file in files for pair in range(file.pairs) for side in (0, 1)]
     first: dict[str, int] = {}
@@ -162,33 +206,46 @@ def plan_dense(files: list[DenseFile], folder: Path, size: int, workers: int | N
         first.setdefault(key, place)
     images = [places[place] for place in first.values()]
     versions = [_version(file.path) for file in files]
-    blocks = [Block(_dense_block, (part, size), len(part), depends_on=(part, size, versions))
-              for part in _parts(images, IMAGES_PER_BLOCK)]
+    blocks = [
+        Block(_dense_block, (part, size), len(part), depends_on=(part, size, versions))
+        for part in _parts(images, IMAGES_PER_BLOCK)
+    ]
     facts = _dense_facts(finished_blocks(folder, blocks, "images", workers))
     number = {key: image for image, key in enumerate(first)}
     pairs = np.array([number[key] for key in keys]).reshape(-1, 2)
     held_out = np.array([file.split == "test" for file, _, _ in images]) if len(files) > 1 else None
     arrangement = arrange(pairs, facts["digest"].tolist(), facts["mirror_digest"].tolist(), held_out)
     parameters = {"layout": "dense", "sha256 of the pairs": _hash(keys)}
-    return Plan(blocks, "dense pairs of the report's layout", "that of the images' owner", parameters,
-                _dense_counts(pairs, facts, arrangement), pairs=_named(arrangement.pairs, facts["name"]),
-                places=_dense_places(arrangement))
+    return Plan(
+        blocks,
+        "dense pairs of the report's layout",
+        "that of the images' owner",
+        parameters,
+        _dense_counts(pairs, facts, arrangement),
+        pairs=_named(arrangement.pairs, facts["name"]),
+        places=_dense_places(arrangement),
+    )
 
 # %% ../nbs/05b_prepare.ipynb #17e65ab5
 def _hash(texts: Iterable[str]) -> str:
     return hashlib.sha256("".join(texts).encode()).hexdigest()
 
+
 def _dense_keys(files: list[DenseFile], folder: Path, workers: int | None) -> list[str]:
     "The fingerprints of all images: of condition and target of each pair, of one file after the other."
     parts = [(file, pairs) for file in files for pairs in _parts(range(file.pairs), PAIRS_PER_BLOCK)]
-    blocks = [Block(fingerprints, (file.path, pairs), len(pairs), (file.path, pairs, _version(file.path)))
-              for file, pairs in parts]
+    blocks = [
+        Block(fingerprints, (file.path, pairs), len(pairs), (file.path, pairs, _version(file.path)))
+        for file, pairs in parts
+    ]
     paths = finished_blocks(folder, blocks, "pairs", workers)
     keys = list(itertools.chain(*(read_block(path)["keys"].ravel().tolist() for path in paths)))
     first = 2 * files[0].pairs
     if len(files) > 1 and (shared := set(keys[:first]) & set(keys[first:])):
-        raise UserError(f"{len(shared):,} images lie in {files[0].path} and in {files[1].path}; "
-                        "no image may be used for training and for testing.")
+        raise UserError(
+            f"{len(shared):,} images lie in {files[0].path} and in {files[1].path}; "
+            "no image may be used for training and for testing."
+        )
     return keys
 
 # %% ../nbs/05b_prepare.ipynb #cf957f84
@@ -200,34 +257,45 @@ def _dense_block(images: list[tuple[DenseFile, int, int]], size: int) -> dict[st
     facts = {name: np.array([getattr(one, name) for one in found]) for name in _DENSE_FACTS if name != "name"}
     return pack_examples((one.example for one in found), size) | facts
 
+
 def _dense_facts(paths: list[Path]) -> dict[str, np.ndarray]:
     blocks = []
     for path in paths:
-        with np.load(path) as arrays:                             # reads what is asked for, not the images
+        with np.load(path) as arrays:  # reads what is asked for, not the images
             blocks.append({name: arrays[name] for name in _DENSE_FACTS})
     facts = {name: np.concatenate([block[name] for block in blocks]) for name in _DENSE_FACTS}
     if facts["maps_differ"].all():
-        raise UserError("No pose map in these dense files consists of discs of the report's radius "
-                        "(8 pixels at 256), so no keypoint can be had from them; prepare the original "
-                        "images.")
+        raise UserError(
+            "No pose map in these dense files consists of discs of the report's radius "
+            "(8 pixels at 256), so no keypoint can be had from them; prepare the original "
+            "images."
+        )
     return facts
 
 # %% ../nbs/05b_prepare.ipynb #69f502fe
-def _dense_counts(pairs: np.ndarray, facts: dict[str, np.ndarray],
-                  arrangement: Arrangement) -> dict[str, int]:
-    return {"pairs in the files": len(pairs), "different images in them": len(arrangement.stored),
-            "mirror images among them, not stored": arrangement.mirrored,
-            "keypoints beyond the border with several possible places": int(facts["uncertain"].sum()),
-            "images whose pose maps are not those of their keypoints": int(facts["maps_differ"].sum()),
-            "images whose mask is not that of their keypoints": int((facts["mask_pixels"] > 0).sum()),
-            "pairs across the splits, dropped": arrangement.dropped_pairs}
+def _dense_counts(
+    pairs: np.ndarray, facts: dict[str, np.ndarray], arrangement: Arrangement
+) -> dict[str, int]:
+    return {
+        "pairs in the files": len(pairs),
+        "different images in them": len(arrangement.stored),
+        "mirror images among them, not stored": arrangement.mirrored,
+        "keypoints beyond the border with several possible places": int(facts["uncertain"].sum()),
+        "images whose pose maps are not those of their keypoints": int(facts["maps_differ"].sum()),
+        "images whose mask is not that of their keypoints": int((facts["mask_pixels"] > 0).sum()),
+        "pairs across the splits, dropped": arrangement.dropped_pairs,
+    }
+
 
 def _dense_places(arrangement: Arrangement) -> list[tuple[str, int, int] | None]:
     # frames of one person are the only outfit that lies in both splits: there they are numbered apart
     persons, tests = arrangement.person.tolist(), arrangement.held_out.tolist()
     outfits = [2 * person + test for person, test in zip(persons, tests)] if max(persons) == 0 else persons
-    return [(SPLITS[test], person, outfit) if stored else None
-            for stored, test, person, outfit in zip(arrangement.stored, tests, persons, outfits)]
+    return [
+        (SPLITS[test], person, outfit) if stored else None
+        for stored, test, person, outfit in zip(arrangement.stored, tests, persons, outfits)
+    ]
+
 
 def _named(pairs: np.ndarray, names: np.ndarray) -> list[tuple]:
     return [(str(names[condition]), str(names[target]), int(flip)) for condition, target, flip in pairs]
@@ -236,11 +304,12 @@ def _named(pairs: np.ndarray, names: np.ndarray) -> list[tuple]:
 def _check_out(source: Path, out: Path) -> None:
     "Refuse a name that is none of a store, and one that something else has."
     if out.is_dir():
-        return                                                    # `blocks_folder` says what to name instead
+        return  # `blocks_folder` says what to name instead
     if out.suffix != ".h5":
         raise UserError(f"{out} does not end in .h5; name the store {out.name}.h5.")
     if out.exists() and out.resolve() != source.resolve() and not _is_store(out):
         raise UserError(f"{out} exists and is no store; choose another name.")
+
 
 def _is_store(path: Path) -> bool:
     try:
@@ -250,7 +319,8 @@ def _is_store(path: Path) -> bool:
         return False
 
 # %% ../nbs/05b_prepare.ipynb #648db0b5
-BYTES_PER_PIXEL = 1.0       # what a compressed photograph takes, with room to spare (measured: 0.8)
+BYTES_PER_PIXEL = 1.0  # what a compressed photograph takes, with room to spare (measured: 0.8)
+
 
 def _check_room(out: Path, folder: Path, plan: Plan, size: int) -> None:
     # the blocks and the store stand side by side for a moment
@@ -258,9 +328,11 @@ def _check_room(out: Path, folder: Path, plan: Plan, size: int) -> None:
     done = sum(path.stat().st_size for path in folder.glob("*.npz"))
     needed, free = 2 * images * size**2 * BYTES_PER_PIXEL - done, shutil.disk_usage(folder).free
     if needed > free:
-        raise UserError(f"There is no room on the disk to write {out}: {images:,} images of {size} pixels "
-                        f"take about {needed / 1e9:.1f} GB while they are prepared, but {free / 1e9:.1f} GB "
-                        "are free; free some space and run again.")
+        raise UserError(
+            f"There is no room on the disk to write {out}: {images:,} images of {size} pixels "
+            f"take about {needed / 1e9:.1f} GB while they are prepared, but {free / 1e9:.1f} GB "
+            "are free; free some space and run again."
+        )
 
 # %% ../nbs/05b_prepare.ipynb #a3c047c8
 def _check_pairs(plan: Plan, entries: list[Entry], out: Path, rejected: list[tuple[str, str]]) -> None:
@@ -275,8 +347,11 @@ def _check_pairs(plan: Plan, entries: list[Entry], out: Path, rejected: list[tup
         if part not in paired:
             images = sum(entry.split == part for entry in entries)
             _write_rejected(_rejected_table(out), rejected)
-            raise UserError(f"{plan.source} gives no {part} pair: it needs two images of one person in one "
-                            f"outfit in the {part} split (found {images} images there).")
+            raise UserError(
+                f"{plan.source} gives no {part} pair: it needs two images of one person in one "
+                f"outfit in the {part} split (found {images} images there)."
+            )
+
 
 def _check_copies(entries: list[Entry], digests: list[str]) -> None:
     "Refuse a file that is there twice, once to train and once to test."
@@ -284,22 +359,34 @@ def _check_copies(entries: list[Entry], digests: list[str]) -> None:
     for entry, digest in zip(entries, digests):
         other = first.setdefault(digest, entry)
         if other.split != entry.split:
-            raise UserError(f"{other.path} and {entry.path} are the same picture, one to train and one to "
-                            "test: remove one.")
+            raise UserError(
+                f"{other.path} and {entry.path} are the same picture, one to train and one to "
+                "test: remove one."
+            )
 
 # %% ../nbs/05b_prepare.ipynb #3cf40ef8
-def _plan(source: Path, out: Path, config: Config, keypoints: str | Path | None, rules: Rules,
-          skip_damaged: bool, workers: int | None) -> Plan:
+def _plan(
+    source: Path,
+    out: Path,
+    config: Config,
+    keypoints: str | Path | None,
+    rules: Rules,
+    skip_damaged: bool,
+    workers: int | None,
+) -> Plan:
     if str(source) == "embedded":
         return plan_embedded(config)
     if not source.is_dir():
-        raise UserError(f'There is no source "{source}": give "embedded", a folder of images with keypoints, '
-                        "or a store (.h5).")
+        raise UserError(
+            f'There is no source "{source}": give "embedded", a folder of images with keypoints, '
+            "or a store (.h5)."
+        )
     if keypoints == "estimate":
         listing = _estimated(source, out, rules, workers)
     else:
         listing = list_source(source, keypoints, rules)
     return plan_listing(listing, config.size, rules, skip_damaged)
+
 
 def _estimated(source: Path, out: Path, rules: Rules, workers: int | None) -> Listing:
     "A folder's images with estimated keypoints, which are kept beside `out`."
@@ -307,20 +394,24 @@ def _estimated(source: Path, out: Path, rules: Rules, workers: int | None) -> Li
     estimates = estimate_poses(source, table, journal, rules.person, workers=workers, keep=True)
     listing = list_source(source, table, dataclasses.replace(rules, frame="own"))
     # the table does not hold the confidences
-    listing.entries = [dataclasses.replace(entry, keypoints=estimates.poses[entry.name])
-                       for entry in listing.entries]
+    listing.entries = [
+        dataclasses.replace(entry, keypoints=estimates.poses[entry.name]) for entry in listing.entries
+    ]
     reasons = dict(estimates.rejected)
     listing.rejected = [(name, reasons.get(name, reason)) for name, reason in listing.rejected]
     listing.parameters |= {"estimator": estimates.estimator, "person": rules.person}
     return listing
+
 
 def _copy_store(source: Path, out: Path, config: Config) -> None:
     if source.suffix != ".h5" and not h5py.is_hdf5(source):
         raise UserError(f"{source} is neither a folder nor a store; give the folder of your photos.")
     store = open_store(source)
     if store.size != config.size:
-        raise UserError(f"{source} holds images of {store.size} pixels, but the preset {config.preset} wants "
-                        f"{config.size}: prepare the source again with that preset.")
+        raise UserError(
+            f"{source} holds images of {store.size} pixels, but the preset {config.preset} wants "
+            f"{config.size}: prepare the source again with that preset."
+        )
     store.file.close()
     if out.resolve() != source.resolve():
         with atomic_path(out) as temporary:
@@ -331,7 +422,7 @@ def _write(out: Path, plan: Plan, paths: list[Path], size: int) -> None:
     "The store and the table of what was left out, from finished blocks."
     rejected, digests = list(plan.rejected), []
     for path in paths:
-        with np.load(path) as arrays:                             # reads what is asked for, not the images
+        with np.load(path) as arrays:  # reads what is asked for, not the images
             if "digests" in arrays:
                 rejected += [tuple(row) for row in arrays["rejected"].tolist()]
                 digests += arrays["digests"].tolist()
@@ -342,15 +433,16 @@ def _write(out: Path, plan: Plan, paths: list[Path], size: int) -> None:
             _check_pairs(plan, [entry for entry, _ in kept], out, rejected)
             _check_copies([entry for entry, _ in kept], [digest for _, digest in kept])
         except UserError:
-            for path in paths:                                    # they lead nowhere
+            for path in paths:  # they lead nowhere
                 path.unlink()
             raise
     parameters, counts = dict(plan.parameters), dict(plan.counts)
     if digests:
         parameters["sha256 of the images"] = _hash(digests)
         counts["left out while reading"] = len(rejected) - len(plan.rejected)
-    write_store(out, _stored(plan, paths), size, plan.source, plan.licence, parameters, counts, rejected,
-                plan.pairs)
+    write_store(
+        out, _stored(plan, paths), size, plan.source, plan.licence, parameters, counts, rejected, plan.pairs
+    )
     _write_rejected(_rejected_table(out), rejected)
 
 # %% ../nbs/05b_prepare.ipynb #5883be70
@@ -365,8 +457,10 @@ def _stored(plan: Plan, paths: list[Path]) -> Iterator[PackedExample]:
                 split, identity, outfit = place
                 yield dataclasses.replace(example, split=split, identity=identity, outfit=outfit)
 
+
 def _rejected_table(store: Path) -> Path:
     return store.with_suffix(".rejected.csv")
+
 
 def _write_rejected(path: Path, rejected: list[tuple[str, str]]) -> None:
     path.unlink(missing_ok=True)
@@ -375,8 +469,15 @@ def _write_rejected(path: Path, rejected: list[tuple[str, str]]) -> None:
             csv.writer(file).writerows([("name", "reason"), *rejected])
 
 # %% ../nbs/05b_prepare.ipynb #0fffa30a
-def prepare(source: str | Path, out: str | Path, config: Config, keypoints: str | Path | None = None,
-            rules: Rules | None = None, skip_damaged: bool = False, workers: int | None = None) -> Store:
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    config: Config,
+    keypoints: str | Path | None = None,
+    rules: Rules | None = None,
+    skip_damaged: bool = False,
+    workers: int | None = None,
+) -> Store:
     """Make a store at `out` (.h5) and return it. Images get `config.size`.
 
     `source`: "embedded", a folder of images in a layout that `list_source` knows, the report's dense pairs
@@ -400,8 +501,11 @@ def prepare(source: str | Path, out: str | Path, config: Config, keypoints: str 
         if source.is_file() and not dense:
             _copy_store(source, out, config)
         else:
-            plan = (plan_dense(dense, folder, config.size, workers) if dense else
-                    _plan(source, out, config, keypoints, rules or Rules(), skip_damaged, workers))
+            plan = (
+                plan_dense(dense, folder, config.size, workers)
+                if dense
+                else _plan(source, out, config, keypoints, rules or Rules(), skip_damaged, workers)
+            )
             for warning in plan.warnings:
                 print(f"warning: {warning}", flush=True)
             if plan.entries is not None:
@@ -412,16 +516,25 @@ def prepare(source: str | Path, out: str | Path, config: Config, keypoints: str 
     return open_store(out)
 
 # %% ../nbs/05b_prepare.ipynb #446274dc
-REPORT_COUNTS = {"images found": 52_712, "train images": 32_031, "test images": 7_996,
-                 "train images with those mirrored": 57_520, "train pairs": 127_022, "test pairs": 18_568}
-REPORT_BYTES_PER_PAIR = 394_000       # of its dense files, at 256 pixels
+REPORT_COUNTS = {
+    "images found": 52_712,
+    "train images": 32_031,
+    "test images": 7_996,
+    "train images with those mirrored": 57_520,
+    "train pairs": 127_022,
+    "test pairs": 18_568,
+}
+REPORT_BYTES_PER_PAIR = 394_000  # of its dense files, at 256 pixels
 _DEEPFASHION = ("in-shop", "pg2", "patn")
+
 
 def report_lines(store: Store) -> list[str]:
     "What each step left, beside the report's numbers for DeepFashion's images; what was left out; the size."
     theirs = REPORT_COUNTS if store.parameters.get("layout") in _DEEPFASHION else {}
-    lines = [f"{name}: {count:,}" + (f" (the report: {theirs[name]:,})" if name in theirs else "")
-             for name, count in store.counts.items()]
+    lines = [
+        f"{name}: {count:,}" + (f" (the report: {theirs[name]:,})" if name in theirs else "")
+        for name, count in store.counts.items()
+    ]
     reasons = Counter(reason for _, reason in store.rejected)
     frequent = dict(reasons.most_common(8))
     if len(reasons) > len(frequent):
@@ -430,6 +543,8 @@ def report_lines(store: Store) -> list[str]:
     if reasons:
         lines.append(f"each image that was left out, with its reason: {_rejected_table(store.path)}")
     size = store.path.stat().st_size
-    lines.append(f"{size / 1e6:,.1f} MB, {size / len(store.pairs):,.0f} bytes a pair at {store.size} pixels "
-                 f"(the report's dense files: {REPORT_BYTES_PER_PAIR:,} at 256)")
+    lines.append(
+        f"{size / 1e6:,.1f} MB, {size / len(store.pairs):,.0f} bytes a pair at {store.size} pixels "
+        f"(the report's dense files: {REPORT_BYTES_PER_PAIR:,} at 256)"
+    )
     return lines

@@ -8,7 +8,8 @@ import os
 import threading
 import time
 import warnings
-from typing import Any, Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from typing import Any
 
 import joblib
 from joblib.externals.loky import get_reusable_executor
@@ -21,11 +22,14 @@ def _end_with_parent(parent: int) -> None:
     name = "ends with its parent"
     if any(thread.name == name for thread in threading.enumerate()):
         return
+
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
         os._exit(1)
+
     threading.Thread(target=watch, name=name, daemon=True).start()
+
 
 def _work(parent: int, function: Callable, arguments: tuple) -> Any:
     _end_with_parent(parent)
@@ -45,13 +49,15 @@ def in_processes(function: Callable, arguments: Iterable[tuple], workers: int) -
         jobs = joblib.Parallel(n_jobs=workers, return_as="generator")
         results = jobs(joblib.delayed(_work)(os.getpid(), function, one) for one in arguments)
     try:
-        for result in results:         # `yield from` would close them before we can keep joblib quiet
+        for result in results:  # `yield from` would close them before we can keep joblib quiet
             yield result
     except TerminatedWorkerError:
-        raise UserError("A worker process was ended from outside, perhaps for want of memory: free some, or "
-                        "run the same again with fewer workers.") from None
+        raise UserError(
+            "A worker process was ended from outside, perhaps for want of memory: free some, or "
+            "run the same again with fewer workers."
+        ) from None
     finally:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")        # joblib remarks that it cancels what nobody asked for
+            warnings.simplefilter("ignore")  # joblib remarks that it cancels what nobody asked for
             results.close()
         get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)

@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 
 from .body import load_body, normalise, rotation, skin_points, smoothstep
 from .core import UserError
-from .pose import KEYPOINTS
 from .materials import Paint, paint
+from .pose import KEYPOINTS
 from .tailoring import Figure
 
 try:
@@ -290,8 +290,16 @@ def take_picture(posed: Posed, camera: Camera, random) -> tuple[np.ndarray, np.n
 # %% ../nbs/02e_rendering.ipynb #f6c9293f
 FACIAL = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
 DEPTH = dict(  # metres of flesh and cloth in front of a joint
-    nose=0.03, eye=0.03, ear=0.05, neck=0.22, shoulder=0.13,
-    elbow=0.09, wrist=0.07, hip=0.17, knee=0.12, ankle=0.10,
+    nose=0.03,
+    eye=0.03,
+    ear=0.05,
+    neck=0.22,
+    shoulder=0.13,
+    elbow=0.09,
+    wrist=0.07,
+    hip=0.17,
+    knee=0.12,
+    ankle=0.10,
 )
 
 

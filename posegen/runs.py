@@ -21,17 +21,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import posegen
+from .checkpoints import NETWORK_FIELDS
 from .core import Config, UserError, atomic_path, file_hash, nearest_name
 from .core import preset as configuration
-from .training import NETWORK_FIELDS
 
 # %% ../nbs/15_runs.ipynb #bd812ea3
 def notebook_cells(path: str | Path) -> list[dict[str, Any]]:
@@ -40,8 +41,10 @@ def notebook_cells(path: str | Path) -> list[dict[str, Any]]:
         cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} is not a notebook that can be read ({error.__class__.__name__}).") from error
-    return [dict(type=cell["cell_type"], source="".join(cell["source"]),
-                 tags=cell["metadata"].get("tags", [])) for cell in cells]
+    return [
+        dict(type=cell["cell_type"], source="".join(cell["source"]), tags=cell["metadata"].get("tags", []))
+        for cell in cells
+    ]
 
 # %% ../nbs/15_runs.ipynb #17227a7c
 def notebook_parameters(path: str | Path) -> list[str]:
@@ -141,25 +144,29 @@ def package_version(package: str) -> str | None:
 
 def versions(packages: tuple[str, ...]) -> dict[str, str | None]:
     "The versions of posegen, Python and some packages by name."
-    return dict(posegen=posegen.__version__, python=platform.python_version(),
-                **{name: package_version(name) for name in packages})
+    return dict(
+        posegen=posegen.__version__,
+        python=platform.python_version(),
+        **{name: package_version(name) for name in packages},
+    )
 
 # %% ../nbs/15_runs.ipynb #0c4ea6ea
 @dataclass(frozen=True)
 class Job:
     "One notebook with its parameters: a node of the graph. Its folder is the parameter `out`."
+
     name: str
     notebook: Path
     parameters: dict[str, Any]
-    outputs: tuple[str, ...] = ()          # its results: files that exist when it has succeeded
-    needs: tuple[str, ...] = ()            # names of the jobs that come before it
+    outputs: tuple[str, ...] = ()  # its results: files that exist when it has succeeded
+    needs: tuple[str, ...] = ()  # names of the jobs that come before it
     # Further plain values that the result depends on, and the parameters that they stand for in the key.
     depends: dict[str, Any] = field(default_factory=dict)
     covered: tuple[str, ...] = ()
     # More files that it must write, but that nothing is computed from: they hold durations, which always
     # differ. A notebook may list yet more in `files.json` in its folder.
     notes: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ("torch", "numpy")     # whose versions the result depends on
+    packages: tuple[str, ...] = ("torch", "numpy")  # whose versions the result depends on
 
     @property
     def folder(self) -> Path:
@@ -178,10 +185,19 @@ class Job:
         """
         sources = "\n".join(cell["source"] for cell in notebook_cells(self.notebook))
         parameters = {name: value for name, value in self.parameters.items() if name not in self.covered}
-        return text_hash(json.dumps(dict(
-            notebook=notebook_hash(self.notebook), package=package_hash(sources), parameters=parameters,
-            depends=self.depends, needs=[results[name] for name in self.needs],
-            versions={name: package_version(name) for name in self.packages}), sort_keys=True))
+        return text_hash(
+            json.dumps(
+                dict(
+                    notebook=notebook_hash(self.notebook),
+                    package=package_hash(sources),
+                    parameters=parameters,
+                    depends=self.depends,
+                    needs=[results[name] for name in self.needs],
+                    versions={name: package_version(name) for name in self.packages},
+                ),
+                sort_keys=True,
+            )
+        )
 
 # %% ../nbs/15_runs.ipynb #88a3de6e
 def _describe(path: str | Path) -> dict[str, Any]:
@@ -207,8 +223,11 @@ def read_stamp(job: Job) -> dict[str, Any]:
 def is_unchanged(job: Job, key: str) -> bool:
     "Whether the job's results are there, made by exactly this job, and untouched since."
     stamp = read_stamp(job)
-    return stamp.get("key") == key and {*job.outputs, *job.notes} <= set(stamp["outputs"]) and all(
-        _is_still(path, known) for path, known in stamp["outputs"].items())
+    return (
+        stamp.get("key") == key
+        and {*job.outputs, *job.notes} <= set(stamp["outputs"])
+        and all(_is_still(path, known) for path, known in stamp["outputs"].items())
+    )
 
 # %% ../nbs/15_runs.ipynb #bcc59479
 def _prepare_folder(job: Job, key: str, force: bool) -> None:
@@ -241,7 +260,7 @@ class JobFailed(Exception):
     "A notebook failed; the text says where, why, and where to look."
 
 
-_NO_WIDGETS = "ignore:IProgress not found"       # tqdm's, where ipywidgets is not installed
+_NO_WIDGETS = "ignore:IProgress not found"  # tqdm's, where ipywidgets is not installed
 
 
 def _kernel_manager():
@@ -251,13 +270,21 @@ def _kernel_manager():
     package = str(Path(posegen.__file__).resolve().parent.parent)
     inherited = os.environ.get("PYTHONPATH")
     # The other variables and the log level silence warnings that each kernel gives about itself.
-    environment = dict(PYTHONPATH=os.pathsep.join([package] + ([inherited] if inherited else [])),
-                       PYDEVD_DISABLE_FILE_VALIDATION="1",
-                       PYTHONWARNINGS=",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), _NO_WIDGETS])))
+    environment = dict(
+        PYTHONPATH=os.pathsep.join([package] + ([inherited] if inherited else [])),
+        PYDEVD_DISABLE_FILE_VALIDATION="1",
+        PYTHONWARNINGS=",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), _NO_WIDGETS])),
+    )
     if sys.stdout.isatty() and sys.stderr.isatty():
-        environment["POSEGEN_PROGRESS"] = "bar"      # the kernel writes to us and cannot see our terminal
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
-               "--IPKernelApp.log_level=ERROR"]
+        environment["POSEGEN_PROGRESS"] = "bar"  # the kernel writes to us and cannot see our terminal
+    command = [
+        sys.executable,
+        "-m",
+        "ipykernel_launcher",
+        "-f",
+        "{connection_file}",
+        "--IPKernelApp.log_level=ERROR",
+    ]
 
     class SamePython(KernelSpecManager):
         def get_kernel_spec(self, kernel_name):
@@ -279,9 +306,18 @@ def execute(job: Job) -> None:
 
     def work():
         try:
-            papermill.execute_notebook(job.notebook, job.executed, job.parameters, kernel_name="python3",
-                                       language="python", km=manager, progress_bar=False,
-                                       stdout_file=sys.stdout, stderr_file=sys.stderr, coalesce_streams=True)
+            papermill.execute_notebook(
+                job.notebook,
+                job.executed,
+                job.parameters,
+                kernel_name="python3",
+                language="python",
+                km=manager,
+                progress_bar=False,
+                stdout_file=sys.stdout,
+                stderr_file=sys.stderr,
+                coalesce_streams=True,
+            )
         except BaseException as error:
             outcome.append(error)
         finally:
@@ -331,11 +367,13 @@ def _explained(job: Job, error: BaseException) -> BaseException:
     if isinstance(error, PapermillExecutionError):
         if error.ename == "UserError":
             return UserError(error.evalue)
-        return JobFailed(f"{job.name} failed in cell [{error.exec_count}] of {job.executed}: "
-                         f"{error.ename}: {error.evalue}")
+        return JobFailed(
+            f"{job.name} failed in cell [{error.exec_count}] of {job.executed}: {error.ename}: {error.evalue}"
+        )
     if isinstance(error, DeadKernelError):
-        return JobFailed(f"{job.name} ended without a word, most often for lack of memory; "
-                         f"see {job.executed}")
+        return JobFailed(
+            f"{job.name} ended without a word, most often for lack of memory; see {job.executed}"
+        )
     return error
 
 # %% ../nbs/15_runs.ipynb #9dcaf478
@@ -374,13 +412,21 @@ def _run(job: Job, key: str, force: bool) -> None:
     known, began = _read_json(started), time.monotonic()
     try:
         execute(job)
-    finally:      # also after Ctrl-C: the next call adds its time
+    finally:  # also after Ctrl-C: the next call adds its time
         known["seconds"] = round(known["seconds"] + time.monotonic() - began, 1)
         _write_json(started, known)
-    _write_json(job.folder / "stamp.json", dict(
-        key=key, seconds=known["seconds"], finished=_now(), revision=git_revision(),
-        versions=versions(job.packages), notebook=notebook_hash(job.notebook),
-        outputs={path: _describe(path) for path in _written(job)}))
+    _write_json(
+        job.folder / "stamp.json",
+        dict(
+            key=key,
+            seconds=known["seconds"],
+            finished=_now(),
+            revision=git_revision(),
+            versions=versions(job.packages),
+            notebook=notebook_hash(job.notebook),
+            outputs={path: _describe(path) for path in _written(job)},
+        ),
+    )
 
 
 def _written(job: Job) -> list[str]:
@@ -394,14 +440,16 @@ def _written(job: Job) -> list[str]:
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 # %% ../nbs/15_runs.ipynb #d72fadcb
 def git_revision() -> str | None:
     "The commit the package comes from, with `-modified` if its files differ from it; None outside of git."
     root = Path(posegen.__file__).resolve().parent.parent
+
     def git(*arguments: str) -> subprocess.CompletedProcess:
         return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True)
+
     try:
         inside = git("ls-files", "--error-unmatch", "posegen/__init__.py").returncode == 0
         revision = git("rev-parse", "HEAD").stdout.strip()
@@ -411,16 +459,38 @@ def git_revision() -> str | None:
     return revision + "-modified" * modified if inside and revision else None
 
 # %% ../nbs/15_runs.ipynb #f3f5513e
-STAGE2 = ("pair", "triplet", "wgan_triplet")   # in the order of the report's tables
+STAGE2 = ("pair", "triplet", "wgan_triplet")  # in the order of the report's tables
 FIGURES = tuple(f"table{number}.{kind}" for number in range(1, 5) for kind in ("csv", "md")) + tuple(
-    f"figure{number}.png" for number in range(1, 7))
+    f"figure{number}.png" for number in range(1, 7)
+)
 
 # %% ../nbs/15_runs.ipynb #243a5771
-_TRAINING = ("seed", "batch_size", "learning_rate_schedule", "adam_beta1", "adam_beta2", "mask_weight",
-             "log_every", "warmup_steps", "gradient_clip", "ema_decay", "precision", "compile", "accumulation",
-             "validate_every")
-_STAGE2 = (*NETWORK_FIELDS["stage2"], *_TRAINING, "stage2_start", "stage2_steps", "generator_learning_rate",
-           "discriminator_learning_rate", "discriminator_width", "critic_norm")
+_TRAINING = (
+    "seed",
+    "batch_size",
+    "learning_rate_schedule",
+    "adam_beta1",
+    "adam_beta2",
+    "mask_weight",
+    "log_every",
+    "warmup_steps",
+    "gradient_clip",
+    "ema_decay",
+    "precision",
+    "compile",
+    "accumulation",
+    "validate_every",
+)
+_STAGE2 = (
+    *NETWORK_FIELDS["stage2"],
+    *_TRAINING,
+    "stage2_start",
+    "stage2_steps",
+    "generator_learning_rate",
+    "discriminator_learning_rate",
+    "discriminator_width",
+    "critic_norm",
+)
 # The configuration fields that each step depends on, besides the results of the steps before it.
 FIELDS = {
     "prepare": ("size", "seed", "train_people", "test_people", "views"),
@@ -433,7 +503,7 @@ FIELDS = {
 }
 # A trial of the claims plays all games and looks at the images.
 FIELDS["trial"] = tuple(dict.fromkeys(field for step in list(FIELDS)[1:] for field in FIELDS[step]))
-_ONLY_IN_THE_REPORT = ("checkpoint_every",)      # it changes no number
+_ONLY_IN_THE_REPORT = ("checkpoint_every",)  # it changes no number
 
 # %% ../nbs/15_runs.ipynb #53e7a374
 def fields_of(name: str, config: Config, data: str = "embedded") -> dict[str, Any]:
@@ -463,12 +533,12 @@ def run_name(preset: str, data: str) -> str:
 
 # %% ../nbs/15_runs.ipynb #f8d028dc
 def report_jobs(
-    preset: str,                       # a name in `posegen.core.PRESETS`
-    data: str = "embedded",            # or a store (.h5), or a folder of images with a keypoint CSV
-    overrides: dict | None = None,     # configuration fields that differ from the preset
-    runs: str | None = None,           # default: runs/NAME
-    figures: str | None = None,        # default: figures, or figures/NAME
-    processes: int = 1,                # that share each training step: GPUs of this machine
+    preset: str,  # a name in `posegen.core.PRESETS`
+    data: str = "embedded",  # or a store (.h5), or a folder of images with a keypoint CSV
+    overrides: dict | None = None,  # configuration fields that differ from the preset
+    runs: str | None = None,  # default: runs/NAME
+    figures: str | None = None,  # default: figures, or figures/NAME
+    processes: int = 1,  # that share each training step: GPUs of this machine
 ) -> list[Job]:
     "The whole report as jobs; raises `UserError` for an unknown preset, field or data source."
     check_data(data)
@@ -477,67 +547,130 @@ def report_jobs(
     figures = Path(figures or ("figures" if name == "quick" else f"figures/{name}"))
     make = _job_maker(preset, overrides or {}, runs, data)
     content = {} if data == "embedded" else dict(data=source_hash(data, runs / "source.json"))
-    prepare = make("prepare", "10_prepare.ipynb", ("store.h5",), depends=content, packages=("embreex",),
-                   data=data)
+    prepare = make(
+        "prepare", "10_prepare.ipynb", ("store.h5",), depends=content, packages=("embreex",), data=data
+    )
     *trained, evaluate = _training_jobs(make, prepare, processes)
-    report = make("report", "50_report.ipynb", FIGURES, (prepare, *trained, evaluate), folder=figures,
-                  store=prepare.outputs[0], stage1=str(trained[0].folder), stage2=_folders_of_stage2(trained),
-                  evaluation=str(evaluate.folder), figures=str(figures))
+    report = make(
+        "report",
+        "50_report.ipynb",
+        FIGURES,
+        (prepare, *trained, evaluate),
+        folder=figures,
+        store=prepare.outputs[0],
+        stage1=str(trained[0].folder),
+        stage2=_folders_of_stage2(trained),
+        evaluation=str(evaluate.folder),
+        figures=str(figures),
+    )
     return [prepare, *trained, evaluate, report]
 
 
 def check_data(data: str) -> None:
     "Raise `UserError` if a data source is neither embedded nor there."
     if data != "embedded" and not Path(data).exists():
-        raise UserError(f'There is no data at {data}; give "embedded", a store (.h5) or a folder of images '
-                        "with a keypoint CSV.")
+        raise UserError(
+            f'There is no data at {data}; give "embedded", a store (.h5) or a folder of images '
+            "with a keypoint CSV."
+        )
 
 # %% ../nbs/15_runs.ipynb #bb96b222
-def _job_maker(preset: str, overrides: dict[str, Any], runs: Path, data: str = "embedded",
-               prefix: str = "") -> Callable[..., Job]:
+def _job_maker(
+    preset: str, overrides: dict[str, Any], runs: Path, data: str = "embedded", prefix: str = ""
+) -> Callable[..., Job]:
     "A function that makes jobs of one configuration in one folder; their names begin with `prefix`."
     notebooks = experiments_folder()
 
-    def make(name: str, notebook: str, outputs: tuple[str, ...], needs: tuple[Job, ...] = (), step: str = "",
-             folder: Path | None = None, notes: tuple[str, ...] = (), depends: dict | None = None,
-             packages: tuple[str, ...] = (), changes: dict[str, Any] | None = None, **parameters) -> Job:
+    def make(
+        name: str,
+        notebook: str,
+        outputs: tuple[str, ...],
+        needs: tuple[Job, ...] = (),
+        step: str = "",
+        folder: Path | None = None,
+        notes: tuple[str, ...] = (),
+        depends: dict | None = None,
+        packages: tuple[str, ...] = (),
+        changes: dict[str, Any] | None = None,
+        **parameters,
+    ) -> Job:
         # `step` names the row of FIELDS that counts, `changes` are further fields that differ from the preset
         changed = {**overrides, **(changes or {})}
         fields = fields_of(step or name, configuration(preset, **changed), data)
         out, common = runs / name, dict(preset=preset, overrides=changed)
-        return Job(prefix + name, notebooks / notebook, dict(common, out=str(out), **parameters),
-                   tuple(str((folder or out) / output) for output in outputs),
-                   tuple(job.name for job in needs), dict(config=fields, **(depends or {})), (*common, "processes"),
-                   tuple(str(out / note) for note in notes), ("torch", "numpy", *packages))
+        return Job(
+            prefix + name,
+            notebooks / notebook,
+            dict(common, out=str(out), **parameters),
+            tuple(str((folder or out) / output) for output in outputs),
+            tuple(job.name for job in needs),
+            dict(config=fields, **(depends or {})),
+            (*common, "processes"),
+            tuple(str(out / note) for note in notes),
+            ("torch", "numpy", *packages),
+        )
+
     return make
 
 # %% ../nbs/15_runs.ipynb #55e1f9c0
 def _training_jobs(make: Callable[..., Job], prepare: Job, processes: int = 1) -> list[Job]:
     "Stage 1, the three stages 2, and the evaluation of them."
     store = prepare.outputs[0]
-    stage1 = make("stage1", "20_stage1.ipynb", ("stage1.safetensors",), (prepare,), notes=("stage1.json",),
-                  store=store, processes=processes)
-    stage2 = [_stage2_job(make, f"stage2-{adversary}", adversary, prepare, stage1, processes) for adversary in STAGE2]
-    evaluate = make("evaluate", "40_evaluate.ipynb", ("evaluation.json", "examples.npz"),
-                    (prepare, stage1, *stage2), packages=("scikit-image", "ai-edge-litert"), store=store,
-                    stage1=str(stage1.folder),
-                    stage2=_folders_of_stage2(stage2))
+    stage1 = make(
+        "stage1",
+        "20_stage1.ipynb",
+        ("stage1.safetensors",),
+        (prepare,),
+        notes=("stage1.json",),
+        store=store,
+        processes=processes,
+    )
+    stage2 = [
+        _stage2_job(make, f"stage2-{adversary}", adversary, prepare, stage1, processes)
+        for adversary in STAGE2
+    ]
+    evaluate = make(
+        "evaluate",
+        "40_evaluate.ipynb",
+        ("evaluation.json", "examples.npz"),
+        (prepare, stage1, *stage2),
+        packages=("scikit-image", "ai-edge-litert"),
+        store=store,
+        stage1=str(stage1.folder),
+        stage2=_folders_of_stage2(stage2),
+    )
     return [stage1, *stage2, evaluate]
 
 
-def _stage2_job(make: Callable[..., Job], name: str, adversary: str, prepare: Job, stage1: Job,
-                processes: int = 1, **changes) -> Job:
-    return make(name, "30_stage2.ipynb", ("stage2.safetensors",), (prepare, stage1),
-                step=f"stage2-{adversary}", notes=("stage2.json",), changes=changes, adversary=adversary,
-                store=prepare.outputs[0],
-                stage1=str(stage1.folder), processes=processes)
+def _stage2_job(
+    make: Callable[..., Job],
+    name: str,
+    adversary: str,
+    prepare: Job,
+    stage1: Job,
+    processes: int = 1,
+    **changes,
+) -> Job:
+    return make(
+        name,
+        "30_stage2.ipynb",
+        ("stage2.safetensors",),
+        (prepare, stage1),
+        step=f"stage2-{adversary}",
+        notes=("stage2.json",),
+        changes=changes,
+        adversary=adversary,
+        store=prepare.outputs[0],
+        stage1=str(stage1.folder),
+        processes=processes,
+    )
 
 
 def _folders_of_stage2(jobs: list[Job]) -> dict[str, str]:
     return {job.parameters["adversary"]: str(job.folder) for job in jobs if "adversary" in job.parameters}
 
 # %% ../nbs/15_runs.ipynb #681866eb
-ARMS: dict[str, tuple[str | None, dict[str, Any]]] = {      # name -> world, fields that differ
+ARMS: dict[str, tuple[str | None, dict[str, Any]]] = {  # name -> world, fields that differ
     "plain": (None, {}),
     "no_mask": (None, dict(mask_weight=0.0)),
     "transposed": (None, dict(upsample="transposed")),
@@ -547,9 +680,14 @@ ARMS: dict[str, tuple[str | None, dict[str, Any]]] = {      # name -> world, fie
     "common_closeups": ("common_closeups", {}),
 }
 TRIALS = ("curves", "grid", "identity", "discriminators")
-CLAIM_FILES = (*(f"{table}.{kind}" for table in ("claims", "measurements") for kind in ("csv", "md")),
-               *(f"{figure}.{kind}" for figure in ("learning_curves", "robustness", "exchangeability")
-                 for kind in ("png", "svg")))
+CLAIM_FILES = (
+    *(f"{table}.{kind}" for table in ("claims", "measurements") for kind in ("csv", "md")),
+    *(
+        f"{figure}.{kind}"
+        for figure in ("learning_curves", "robustness", "exchangeability")
+        for kind in ("png", "svg")
+    ),
+)
 WORLD_STORES = ("background", "rare_closeups", "common_closeups", "one_direction")
 
 # %% ../nbs/15_runs.ipynb #1138aa35
@@ -563,26 +701,62 @@ def trial_jobs(make: Callable[..., Job], config: Config, prepare: Job, worlds: J
     store = prepare.outputs[0]
     stores = {Path(path).stem: path for path in worlds.outputs}
     steps = dict(stage1_steps=short_steps(config))
-    arms = [make(f"arm-{name}", "20_stage1.ipynb", ("stage1.safetensors",), (worlds if world else prepare,),
-                 step="stage1", notes=("stage1.json",), changes={**steps, **changes},
-                 store=stores[world] if world else store)
-            for name, (world, changes) in ARMS.items()]
+    arms = [
+        make(
+            f"arm-{name}",
+            "20_stage1.ipynb",
+            ("stage1.safetensors",),
+            (worlds if world else prepare,),
+            step="stage1",
+            notes=("stage1.json",),
+            changes={**steps, **changes},
+            store=stores[world] if world else store,
+        )
+        for name, (world, changes) in ARMS.items()
+    ]
     then = _stage2_job(make, "arm-plain-triplet", "triplet", prepare, arms[0], **steps)
     # scikit-image measures the looks
-    common = dict(step="trial", packages=("scikit-image",), store=store,
-                  one_direction=stores["one_direction"], stage1=str(stage1.folder))
-    together = make("trial-together", "56_trial.ipynb", ("stage1.safetensors", "stage2.safetensors"),
-                    (prepare,), changes=steps, trial="together", **common)
+    common = dict(
+        step="trial",
+        packages=("scikit-image",),
+        store=store,
+        one_direction=stores["one_direction"],
+        stage1=str(stage1.folder),
+    )
+    together = make(
+        "trial-together",
+        "56_trial.ipynb",
+        ("stage1.safetensors", "stage2.safetensors"),
+        (prepare,),
+        changes=steps,
+        trial="together",
+        **common,
+    )
     # a discriminator alone needs longer to say all that it knows
     longer = {"discriminators": dict(stage2_steps=2 * config.stage2_steps)}
-    trials = [make(f"trial-{name}", "56_trial.ipynb", ("trial.json",), (prepare, worlds, stage1),
-                   notes=("seconds.json",), trial=name, changes=longer.get(name), **common)
-              for name in TRIALS]
+    trials = [
+        make(
+            f"trial-{name}",
+            "56_trial.ipynb",
+            ("trial.json",),
+            (prepare, worlds, stage1),
+            notes=("seconds.json",),
+            trial=name,
+            changes=longer.get(name),
+            **common,
+        )
+        for name in TRIALS
+    ]
     return [*arms, then, together, *trials]
 
 # %% ../nbs/15_runs.ipynb #fede8613
-def seed_jobs(preset: str, seeds: int, overrides: dict | None = None, runs: str | None = None,
-              figures: str | None = None) -> list[list[Job]]:
+def seed_jobs(
+    preset: str,
+    seeds: int,
+    overrides: dict | None = None,
+    runs: str | None = None,
+    figures: str | None = None,
+) -> list[list[Job]]:
     """For each seed its jobs, then a list with the job of the claims; seed 0 is the run of `report_jobs`.
 
     The first seed is that of the configuration, the others count on from it. Embedded people only."""
@@ -591,9 +765,13 @@ def seed_jobs(preset: str, seeds: int, overrides: dict | None = None, runs: str 
     runs = Path(runs or f"runs/{preset}")
     figures = Path(figures or ("figures" if preset == "quick" else f"figures/{preset}")) / "claims"
     prepare, *first, _ = report_jobs(preset, "embedded", overrides, str(runs), str(figures))
-    worlds = Job("worlds", experiments_folder() / "55_worlds.ipynb",
-                 dict(store=prepare.outputs[0], out=str(runs / "worlds")),
-                 tuple(str(runs / "worlds" / f"{world}.h5") for world in WORLD_STORES), (prepare.name,))
+    worlds = Job(
+        "worlds",
+        experiments_folder() / "55_worlds.ipynb",
+        dict(store=prepare.outputs[0], out=str(runs / "worlds")),
+        tuple(str(runs / "worlds" / f"{world}.h5") for world in WORLD_STORES),
+        (prepare.name,),
+    )
     jobs = []
     for number in range(seeds):
         seed = config.seed + number
@@ -603,13 +781,21 @@ def seed_jobs(preset: str, seeds: int, overrides: dict | None = None, runs: str 
         jobs.append([prepare, worlds, *trained, *trial_jobs(make, config, prepare, worlds, trained[0])])
     needed = {job.name: job for of_seed in jobs for job in of_seed}
     claims = _job_maker(preset, overrides, runs)(
-        "claims", "60_claims.ipynb", CLAIM_FILES, tuple(needed.values()), folder=figures,
-        packages=("scikit-image", "matplotlib"), store=prepare.outputs[0], worlds=str(worlds.folder),
-        folders=[str(of_seed[2].folder.parent) for of_seed in jobs], figures=str(figures))
+        "claims",
+        "60_claims.ipynb",
+        CLAIM_FILES,
+        tuple(needed.values()),
+        folder=figures,
+        packages=("scikit-image", "matplotlib"),
+        store=prepare.outputs[0],
+        worlds=str(worlds.folder),
+        folders=[str(of_seed[2].folder.parent) for of_seed in jobs],
+        figures=str(figures),
+    )
     return [*jobs, [claims]]
 
 # %% ../nbs/15_runs.ipynb #530ca3e9
-PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "h5py", "embreex")   # they can change a number
+PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "h5py", "embreex")  # they can change a number
 
 
 def _gpu_name() -> str | None:
@@ -618,13 +804,18 @@ def _gpu_name() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 # %% ../nbs/15_runs.ipynb #899836f2
-def make_manifest(jobs: list[Job], stamps: dict[str, dict[str, Any]], config: Config,
-                  data: str, seeds: int = 1) -> dict[str, Any]:
+def make_manifest(
+    jobs: list[Job], stamps: dict[str, dict[str, Any]], config: Config, data: str, seeds: int = 1
+) -> dict[str, Any]:
     "Where the tables and figures of the last job come from, as plain values."
     store = stamps["prepare"]["outputs"][jobs[0].outputs[0]]["sha256"]
     others = dict(trained=[*range(config.seed, config.seed + seeds)]) if seeds > 1 else {}
-    weights = {f"{name}/{Path(path).name}": known["sha256"] for name, stamp in stamps.items()
-               for path, known in stamp["outputs"].items() if path.endswith(".safetensors")}
+    weights = {
+        f"{name}/{Path(path).name}": known["sha256"]
+        for name, stamp in stamps.items()
+        for path, known in stamp["outputs"].items()
+        if path.endswith(".safetensors")
+    }
     return dict(
         key=stamps[jobs[-1].name]["key"],
         preset=config.preset,
@@ -633,15 +824,18 @@ def make_manifest(jobs: list[Job], stamps: dict[str, dict[str, Any]], config: Co
         config=config.to_dict(),
         deviations=[dict(field=name, report=theirs, here=ours) for name, theirs, ours in config.deviations()],
         versions_of_last_call=versions(PACKAGES),
-        machine=dict(system=platform.system(), processor=platform.machine(), cores=os.cpu_count(),
-                     gpu=_gpu_name()),
+        machine=dict(
+            system=platform.system(), processor=platform.machine(), cores=os.cpu_count(), gpu=_gpu_name()
+        ),
         revision=git_revision(),
         notebooks={job.notebook.name: stamps[job.name]["notebook"] for job in jobs},
         weights=weights,
-        steps={name: {item: stamp[item] for item in ("seconds", "finished", "revision", "versions")}
-               for name, stamp in stamps.items()},
+        steps={
+            name: {item: stamp[item] for item in ("seconds", "finished", "revision", "versions")}
+            for name, stamp in stamps.items()
+        },
         total_seconds=round(sum(stamp["seconds"] for stamp in stamps.values()), 1),
-        tables=_read_json(jobs[-1].folder / "tables.json"),      # by file and column: metric, protocol, pairs
+        tables=_read_json(jobs[-1].folder / "tables.json"),  # by file and column: metric, protocol, pairs
     )
 
 # %% ../nbs/15_runs.ipynb #0a02b1c3
@@ -652,19 +846,20 @@ def _alone_in(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"Another posegen is at work in {folder}; wait for it, or choose another "
-                            "folder.") from None
+            raise UserError(
+                f"Another posegen is at work in {folder}; wait for it, or choose another folder."
+            ) from None
         yield
 
 # %% ../nbs/15_runs.ipynb #aee243a0
 def reproduce(
-    preset: str = "quick",             # a name in `posegen.core.PRESETS`
-    data: str = "embedded",            # or a store (.h5), or a folder of images with a keypoint CSV
-    overrides: dict | None = None,     # configuration fields that differ from the preset
-    force: bool = False,               # run everything, changed or not
-    runs: str | None = None,           # folder of the runs; default: runs/NAME
-    figures: str | None = None,        # folder of tables and figures; default: figures, or figures/NAME
-    processes: int = 1,                # that share each training step: GPUs of this machine
+    preset: str = "quick",  # a name in `posegen.core.PRESETS`
+    data: str = "embedded",  # or a store (.h5), or a folder of images with a keypoint CSV
+    overrides: dict | None = None,  # configuration fields that differ from the preset
+    force: bool = False,  # run everything, changed or not
+    runs: str | None = None,  # folder of the runs; default: runs/NAME
+    figures: str | None = None,  # folder of tables and figures; default: figures, or figures/NAME
+    processes: int = 1,  # that share each training step: GPUs of this machine
 ) -> dict[str, Any]:
     "Run every step of the report that is not up to date, write the manifest, and return it."
     began = time.monotonic()
@@ -684,12 +879,12 @@ def reproduce(
 
 # %% ../nbs/15_runs.ipynb #82c926a4
 def reproduce_seeds(
-    preset: str = "quick",             # a name in `posegen.core.PRESETS`
-    seeds: int = 3,                    # how many; the claims need three
-    overrides: dict | None = None,     # configuration fields that differ from the preset
-    force: bool = False,               # run everything, changed or not
-    runs: str | None = None,           # folder of the runs; default: runs/PRESET
-    figures: str | None = None,        # folder of tables and figures; the claims go to its folder `claims`
+    preset: str = "quick",  # a name in `posegen.core.PRESETS`
+    seeds: int = 3,  # how many; the claims need three
+    overrides: dict | None = None,  # configuration fields that differ from the preset
+    force: bool = False,  # run everything, changed or not
+    runs: str | None = None,  # folder of the runs; default: runs/PRESET
+    figures: str | None = None,  # folder of tables and figures; the claims go to its folder `claims`
 ) -> dict[str, Any]:
     "Reproduce the report on embedded people with several seeds and test its claims; returns their manifest."
     if seeds < 1:

@@ -21,8 +21,18 @@ from .classifiers import open_classifier
 from .core import Progress, UserError, atomic_path, best_device, file_hash, nearest_name
 from .images import IMAGE_SUFFIXES, read_image
 from .keypoints import read_keypoint_csv
-from .metrics import (PROTOCOLS, Interval, bootstrap_interval, frechet_distance, inception_score,
-                             l1_error, mask_images, mean_absolute_gradient, psnr, ssim)
+from posegen.metrics import (
+    PROTOCOLS,
+    Interval,
+    bootstrap_interval,
+    frechet_distance,
+    inception_score,
+    l1_error,
+    mask_images,
+    mean_absolute_gradient,
+    psnr,
+    ssim,
+)
 from .names import name_key, parse_name
 from .pose import pose_mask
 from .processes import in_processes
@@ -47,6 +57,7 @@ def _images_of(folder: str | Path) -> dict[str, Path]:
         raise UserError(f"{folder} holds no image (JPEG, PNG, WebP or BMP).")
     return images
 
+
 def match_folders(generated: str | Path, target: str | Path) -> dict[str, tuple[Path, Path]]:
     """Image name -> (generated, target), sorted by name.
 
@@ -54,14 +65,17 @@ def match_folders(generated: str | Path, target: str | Path) -> dict[str, tuple[
     ours, theirs = _images_of(generated), _images_of(target)
     for these, others, here, there in ((ours, theirs, generated, target), (theirs, ours, target, generated)):
         if alone := [key for key in these if key not in others]:
-            raise UserError(f"{len(alone)} of the {len(these)} images in {here} have no partner of that name "
-                            f'in {there}, for instance "{alone[0]}"; give both folders the same names.')
+            raise UserError(
+                f"{len(alone)} of the {len(these)} images in {here} have no partner of that name "
+                f'in {there}, for instance "{alone[0]}"; give both folders the same names.'
+            )
     return {key: (path, theirs[key]) for key, path in ours.items()}
 
 # %% ../nbs/11c_scoring.ipynb #8aee29b7
 def _target_part(name: str) -> str:
     "The target's name in the name of a pair, `condition___target_vis`; other names as they are."
     return name.split("___")[-1].removesuffix("_vis")
+
 
 def person_of(name: str) -> str | None:
     "The person on an image by its name: DeepFashion's item, else the subfolder it lies in, else None."
@@ -71,12 +85,14 @@ def person_of(name: str) -> str | None:
     return name.rpartition("/")[0] or None
 
 # %% ../nbs/11c_scoring.ipynb #37c0b4a8
-GRADIENT_DISK = 5                                          # radius in pixels, as in the report's Table 4
+GRADIENT_DISK = 5  # radius in pixels, as in the report's Table 4
 
-MaskSource = Path | np.ndarray | None                      # a mask's file, the keypoints (18, 3), or no mask
+MaskSource = Path | np.ndarray | None  # a mask's file, the keypoints (18, 3), or no mask
+
 
 def _pixels(path: Path) -> np.ndarray:
     return np.array(read_image(path))
+
 
 def _mask_of(source: MaskSource, image: np.ndarray, path: Path) -> np.ndarray | None:
     "The mask (H, W) in {0, 1} of the image in `path`; None where there is none."
@@ -86,21 +102,28 @@ def _mask_of(source: MaskSource, image: np.ndarray, path: Path) -> np.ndarray | 
     if isinstance(source, Path):
         mask = (_pixels(source).max(-1) > 127).astype(np.uint8)
         if mask.shape != (height, width):
-            raise UserError(f"{source} is {mask.shape[1]} x {mask.shape[0]} pixels, but its image {path} is "
-                            f"{width} x {height}; give masks of the same size.")
+            raise UserError(
+                f"{source} is {mask.shape[1]} x {mask.shape[0]} pixels, but its image {path} is "
+                f"{width} x {height}; give masks of the same size."
+            )
         return mask
     if height != width:
-        raise UserError(f"{path} is {width} x {height} pixels, but masks from keypoints are made for square "
-                        "images; pad the images to squares, or give a folder of masks.")
+        raise UserError(
+            f"{path} is {width} x {height} pixels, but masks from keypoints are made for square "
+            "images; pad the images to squares, or give a folder of masks."
+        )
     return pose_mask(source, width)[0].numpy().astype(np.uint8)
+
 
 def _score_pair(paths: tuple[Path, Path], mask_source: MaskSource, protocols: list[str]) -> dict[str, Any]:
     "metric -> value of one pair (a refused protocol's reason as text), and `hashes` of the two files."
     generated, target = (_pixels(path) for path in paths)
     if generated.shape != target.shape:
         (h, w), (th, tw) = generated.shape[:2], target.shape[:2]
-        raise UserError(f"{paths[0]} is {w} x {h} pixels but its target {paths[1]} is {tw} x {th}; "
-                        "bring the images of both folders to one size.")
+        raise UserError(
+            f"{paths[0]} is {w} x {h} pixels but its target {paths[1]} is {tw} x {th}; "
+            "bring the images of both folders to one size."
+        )
     mask = _mask_of(mask_source, target, paths[1])
     scores: dict[str, Any] = {}
     for name in protocols:
@@ -108,21 +131,26 @@ def _score_pair(paths: tuple[Path, Path], mask_source: MaskSource, protocols: li
         # an empty mask leaves two black images, which would agree perfectly
         empty = PROTOCOLS[name].masked and mask is not None and not mask.any()
         scores[f"SSIM {name}"] = refusal or (np.nan if empty else ssim(generated, target, name, mask)[0])
-    scores |= {"PSNR": psnr(generated, target)[0], "L1": l1_error(generated, target)[0],
-               "gradient": mean_absolute_gradient(generated, GRADIENT_DISK)[0],
-               "gradient of the target": mean_absolute_gradient(target, GRADIENT_DISK)[0]}
+    scores |= {
+        "PSNR": psnr(generated, target)[0],
+        "L1": l1_error(generated, target)[0],
+        "gradient": mean_absolute_gradient(generated, GRADIENT_DISK)[0],
+        "gradient of the target": mean_absolute_gradient(target, GRADIENT_DISK)[0],
+    }
     return scores | {"hashes": (file_hash(paths[0]), file_hash(paths[1]))}
 
 # %% ../nbs/11c_scoring.ipynb #eaf16ea2
 PAIRS_PER_TASK = 16
-PAIRS_PER_PROCESS = 200      # with fewer, starting a process takes longer than it saves
+PAIRS_PER_PROCESS = 200  # with fewer, starting a process takes longer than it saves
+
 
 def _score_portion(portion: list[tuple], protocols: list[str]) -> list[dict[str, Any]]:
     return [_score_pair(paths, mask_source, protocols) for paths, mask_source in portion]
 
+
 def _score_pairs(work: list[tuple], protocols: list[str], workers: int | None) -> Iterator[dict[str, Any]]:
     "Yield the scores of each (paths, mask source) in order; the processes end with the last one."
-    portions = [work[start:start + PAIRS_PER_TASK] for start in range(0, len(work), PAIRS_PER_TASK)]
+    portions = [work[start : start + PAIRS_PER_TASK] for start in range(0, len(work), PAIRS_PER_TASK)]
     if workers is None:
         workers = max(1, min(cpu_count(), len(work) // PAIRS_PER_PROCESS))
     shown = Progress(len(work), "score")
@@ -136,16 +164,20 @@ def _score_pairs(work: list[tuple], protocols: list[str], workers: int | None) -
 # %% ../nbs/11c_scoring.ipynb #d1b8a516
 SPLITS = 10
 
-def _classify(classifier, paths: list[Path], masks: list[MaskSource] | None,
-              label: str) -> tuple[np.ndarray, np.ndarray]:
+
+def _classify(
+    classifier, paths: list[Path], masks: list[MaskSource] | None, label: str
+) -> tuple[np.ndarray, np.ndarray]:
     "Features and probabilities of the images, a few at a time; masked where there are masks."
     shown, outputs = Progress(len(paths), label), []
     for start in range(0, len(paths), PAIRS_PER_TASK):
         chosen = range(start, min(start + PAIRS_PER_TASK, len(paths)))
         images = [_pixels(paths[number]) for number in chosen]
         if masks is not None:
-            images = [mask_images(image, np.asarray(_mask_of(masks[number], image, paths[number])))
-                      for number, image in zip(chosen, images)]
+            images = [
+                mask_images(image, np.asarray(_mask_of(masks[number], image, paths[number])))
+                for number, image in zip(chosen, images)
+            ]
         same_size = len({image.shape for image in images}) == 1
         batches = [np.stack(images)] if same_size else [image[None] for image in images]
         outputs += [classifier.outputs(batch) for batch in batches]
@@ -154,9 +186,14 @@ def _classify(classifier, paths: list[Path], masks: list[MaskSource] | None,
     features, probabilities = (np.concatenate(parts) for parts in zip(*outputs))
     return features, probabilities
 
-def _score_sets(name: str, weights: str | Path | None, pairs: list[tuple[Path, Path]],
-                masks: list[MaskSource] | None, reference: str
-                ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+
+def _score_sets(
+    name: str,
+    weights: str | Path | None,
+    pairs: list[tuple[Path, Path]],
+    masks: list[MaskSource] | None,
+    reference: str,
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     "metric -> value (and what it is relative to), and metric -> why it was left out."
     if len(pairs) < 2:
         raise UserError("A classifier's scores need at least 2 pairs of images; leave the classifier out.")
@@ -164,8 +201,12 @@ def _score_sets(name: str, weights: str | Path | None, pairs: list[tuple[Path, P
     generated, target = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     features, probabilities = _classify(classifier, generated, None, "classify generated")
     reference_features, _ = _classify(classifier, target, None, "classify targets")
-    sets = {classifier.distance_label: dict(mean=frechet_distance(features, reference_features),
-                                            reference=f"the {len(target)} images of {reference}")}
+    sets = {
+        classifier.distance_label: dict(
+            mean=frechet_distance(features, reference_features),
+            reference=f"the {len(target)} images of {reference}",
+        )
+    }
     if len(pairs) < 2 * SPLITS:
         why = f"{len(pairs)} images are too few for {SPLITS} splits; {2 * SPLITS} are needed."
         return sets, {classifier.score_label: why}
@@ -187,30 +228,36 @@ _HOW = {
 }
 _DIGITS = {"PSNR": 2, "L1": 2, "gradient": 2, "gradient of the target": 2}
 
+
 def _how(metric: str) -> str:
     if metric in _HOW:
         return _HOW[metric]
     return PROTOCOLS[metric.removeprefix("SSIM ")].label.split(": ", 1)[1]
 
+
 def _set_row(metric: str, found: dict[str, Any]) -> tuple[str, Cell, str]:
     "The line of a metric of a whole folder."
-    how = (f"reference: {found['reference']}" if "reference" in found
-           else f"± standard deviation of {found['splits']} splits")
+    how = (
+        f"reference: {found['reference']}"
+        if "reference" in found
+        else f"± standard deviation of {found['splits']} splits"
+    )
     return metric, Cell(found["mean"], std=found.get("std")), how
 
 # %% ../nbs/11c_scoring.ipynb #e93396b3
 @dataclass(frozen=True)
 class FolderScores:
     "Scores of two folders, image by image and as a whole."
+
     generated: str
     target: str
-    names: list[str]                                       # of the pairs, without suffix
-    people: list[str]                                      # person, or the image where names tell no person
-    over: str                                              # what intervals are over: "people" or "images"
-    values: dict[str, np.ndarray]                          # metric -> (N,); nan where a pair has no value
-    sets: dict[str, dict[str, Any]]                        # metric of a whole set -> mean, std, reference …
-    left_out: dict[str, str]                               # metric -> why it was not measured
-    hashes: dict[str, str]                                 # "generated", "target" -> sha256 over all files
+    names: list[str]  # of the pairs, without suffix
+    people: list[str]  # person, or the image where names tell no person
+    over: str  # what intervals are over: "people" or "images"
+    values: dict[str, np.ndarray]  # metric -> (N,); nan where a pair has no value
+    sets: dict[str, dict[str, Any]]  # metric of a whole set -> mean, std, reference …
+    left_out: dict[str, str]  # metric -> why it was not measured
+    hashes: dict[str, str]  # "generated", "target" -> sha256 over all files
 
     def interval(self, metric: str) -> Interval:
         "Mean and 95% interval of a metric over the pairs that have a finite value."
@@ -222,16 +269,33 @@ class FolderScores:
 
     def to_dict(self) -> dict[str, Any]:
         "Everything but the values of single images, for JSON."
-        metrics = {metric: {**self.interval(metric).to_dict(), "pairs": int(np.isfinite(values).sum()),
-                            "how": _how(metric)} for metric, values in self.values.items()}
-        return dict(posegen=__version__, generated=self.generated, target=self.target, pairs=len(self.names),
-                    people=len(set(self.people)) if self.over == "people" else None, intervals_over=self.over,
-                    metrics=metrics, sets=self.sets, left_out=self.left_out, sha256=self.hashes)
+        metrics = {
+            metric: {
+                **self.interval(metric).to_dict(),
+                "pairs": int(np.isfinite(values).sum()),
+                "how": _how(metric),
+            }
+            for metric, values in self.values.items()
+        }
+        return dict(
+            posegen=__version__,
+            generated=self.generated,
+            target=self.target,
+            pairs=len(self.names),
+            people=len(set(self.people)) if self.over == "people" else None,
+            intervals_over=self.over,
+            metrics=metrics,
+            sets=self.sets,
+            left_out=self.left_out,
+            sha256=self.hashes,
+        )
 
     def table(self) -> Table:
         "One row for each metric: value with its interval, and how it was computed."
-        rows = [(metric, Cell(**self.interval(metric).to_dict(), digits=_DIGITS.get(metric, 3)), _how(metric))
-                for metric in self.values]
+        rows = [
+            (metric, Cell(**self.interval(metric).to_dict(), digits=_DIGITS.get(metric, 3)), _how(metric))
+            for metric in self.values
+        ]
         rows += [_set_row(metric, found) for metric, found in self.sets.items()]
         caption = f"{self.generated} against {self.target}"
         return Table(caption, ("metric", "value", "how"), rows, _remarks(self))
@@ -255,20 +319,29 @@ def _remarks(scores: FolderScores) -> list[str]:
     else:
         remarks = [f"Means of {pairs} pairs; with only one of the {scores.over} there is no interval."]
     if scores.over == "images":
-        remarks.append("The names do not tell whose images these are: where several are of one person, "
-                       "intervals over images are too narrow.")
+        remarks.append(
+            "The names do not tell whose images these are: where several are of one person, "
+            "intervals over images are too narrow."
+        )
     for metric, values in scores.values.items():
         if missing := int((~np.isfinite(values)).sum()):
             why = "the two images are equal" if metric == "PSNR" else "the mask is empty"
             remarks.append(f"{metric} leaves out {missing} pairs where {why}.")
     remarks += [f"Not measured: {metric}. {why}" for metric, why in scores.left_out.items()]
-    return remarks + [f"Protocol `{name}`: {protocol.description}" for name, protocol in PROTOCOLS.items()
-                      if f"SSIM {name}" in scores.values]
+    return remarks + [
+        f"Protocol `{name}`: {protocol.description}"
+        for name, protocol in PROTOCOLS.items()
+        if f"SSIM {name}" in scores.values
+    ]
+
 
 def _write_images(scores: FolderScores, path: Path) -> None:
     "CSV with a row for each pair."
-    columns = {"name": scores.names, **({"person": scores.people} if scores.over == "people" else {}),
-               **{metric: values.tolist() for metric, values in scores.values.items()}}
+    columns = {
+        "name": scores.names,
+        **({"person": scores.people} if scores.over == "people" else {}),
+        **{metric: values.tolist() for metric, values in scores.values.items()},
+    }
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
@@ -284,12 +357,16 @@ def _chosen_protocols(protocols: str | list[str]) -> list[str]:
             raise UserError(f'There is no SSIM protocol "{name}"; {nearest_name(name, [*PROTOCOLS, "all"])}')
     return names
 
-def _mask_sources(names: list[str], keypoints: str | Path | None,
-                  masks: str | Path | None) -> list[MaskSource]:
+
+def _mask_sources(
+    names: list[str], keypoints: str | Path | None, masks: str | Path | None
+) -> list[MaskSource]:
     "For each pair where its mask comes from."
     if keypoints is not None:
-        found = {name_key(Path(name).with_suffix("").as_posix()): pose
-                 for name, pose in read_keypoint_csv(keypoints).items()}
+        found = {
+            name_key(Path(name).with_suffix("").as_posix()): pose
+            for name, pose in read_keypoint_csv(keypoints).items()
+        }
         wanted, source = [name_key(_target_part(name)) for name in names], keypoints
     elif masks is not None:
         found, wanted, source = _images_of(masks), names, masks
@@ -297,9 +374,12 @@ def _mask_sources(names: list[str], keypoints: str | Path | None,
         return [None] * len(names)
     missing = [name for name, key in zip(names, wanted) if key not in found]
     if missing:
-        raise UserError(f'{source} has nothing for {len(missing)} of the {len(names)} targets, for instance '
-                        f'"{missing[0]}"; name its entries like the images.')
+        raise UserError(
+            f"{source} has nothing for {len(missing)} of the {len(names)} targets, for instance "
+            f'"{missing[0]}"; name its entries like the images.'
+        )
     return [found[key] for key in wanted]
+
 
 def _columns(work: list[tuple], protocols: list[str], named: bool, workers: int | None) -> dict[str, list]:
     "metric -> values of all pairs; where protocols were asked for by name a refusal is an error."
@@ -311,6 +391,7 @@ def _columns(work: list[tuple], protocols: list[str], named: bool, workers: int 
             columns.setdefault(metric, []).append(value)
     return columns
 
+
 def _refusals(columns: dict[str, list]) -> dict[str, str]:
     "metric -> why some pair has no value."
     refused = {}
@@ -320,10 +401,16 @@ def _refusals(columns: dict[str, list]) -> dict[str, str]:
     return refused
 
 # %% ../nbs/11c_scoring.ipynb #bf203c20
-def score_folders(generated: str | Path, target: str | Path, protocols: str | list[str] = "all",
-                  keypoints: str | Path | None = None, masks: str | Path | None = None,
-                  classifier: str | None = None, weights: str | Path | None = None,
-                  workers: int | None = None) -> FolderScores:
+def score_folders(
+    generated: str | Path,
+    target: str | Path,
+    protocols: str | list[str] = "all",
+    keypoints: str | Path | None = None,
+    masks: str | Path | None = None,
+    classifier: str | None = None,
+    weights: str | Path | None = None,
+    workers: int | None = None,
+) -> FolderScores:
     """Score the images in `generated` against those of the same names in `target`.
 
     `protocols`: "all", or one or several names in `PROTOCOLS`. `keypoints`: CSV of the targets' keypoints, or
@@ -336,8 +423,10 @@ def score_folders(generated: str | Path, target: str | Path, protocols: str | li
     names, pairs = list(matched), list(matched.values())
     sources = _mask_sources(names, keypoints, masks)
     columns = _columns(list(zip(pairs, sources)), wanted, protocols != "all", workers)
-    hashes = {side: hashlib.sha256("".join(of_files).encode()).hexdigest()
-              for side, of_files in zip(("generated", "target"), zip(*columns.pop("hashes")))}
+    hashes = {
+        side: hashlib.sha256("".join(of_files).encode()).hexdigest()
+        for side, of_files in zip(("generated", "target"), zip(*columns.pop("hashes")))
+    }
     left_out = _refusals(columns)
     values = {metric: np.array(column) for metric, column in columns.items() if metric not in left_out}
     sets: dict[str, dict[str, Any]] = {}

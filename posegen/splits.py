@@ -8,9 +8,9 @@ __all__ = ['FOLDER_SPLITS', 'TEST_EVERY', 'PAIR_LIMIT', 'folder_split', 'Split',
 import csv
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterator
 
 from .core import UserError
 from .folders import PAIRS_HEADER, Files, first_line
@@ -18,11 +18,16 @@ from .names import NameIndex, parse_name, worn
 
 # %% ../nbs/04d_splits.ipynb #4bdf4a32
 FOLDER_SPLITS = {"train": "train", "test": "test", "filted_up_train": "train", "filted_up_test": "test"}
-TEST_EVERY = 5           # every fifth identity (or frame, if there is one identity) is held out
+TEST_EVERY = 5  # every fifth identity (or frame, if there is one identity) is held out
 _PARTITION = "list_eval_partition.txt"
-_SPLIT_FILES = (("list", ("train.lst", "test.lst")), ("list", ("train.txt", "test.txt")),
-                ("official", (_PARTITION,)), ("official", ("train.txt", "query.txt", "gallery.txt")))
+_SPLIT_FILES = (
+    ("list", ("train.lst", "test.lst")),
+    ("list", ("train.txt", "test.txt")),
+    ("official", (_PARTITION,)),
+    ("official", ("train.txt", "query.txt", "gallery.txt")),
+)
 _STATUS = {"train": "train", "query": "test", "gallery": "test", "val": "test", "test": "test"}
+
 
 def folder_split(image: str) -> str | None:
     "The split that one of the folders of an image tells, if any."
@@ -40,44 +45,53 @@ def _read_partition(path: Path) -> list[tuple[str, str]]:
     "The names in DeepFashion's `list_eval_partition.txt`, each with its split."
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     if len(lines) < 2 or lines[1].split() != ["image_name", "item_id", "evaluation_status"]:
-        raise UserError(f'{path}, line 2: "{lines[1][:60] if len(lines) > 1 else ""}" should be "image_name '
-                        'item_id evaluation_status"; take the file from In-shop Clothes Retrieval.')
+        raise UserError(
+            f'{path}, line 2: "{lines[1][:60] if len(lines) > 1 else ""}" should be "image_name '
+            'item_id evaluation_status"; take the file from In-shop Clothes Retrieval.'
+        )
     rows = []
     for number, line in enumerate(lines[2:], start=3):
         words = line.rsplit(maxsplit=2)
         if words and (len(words) != 3 or words[2] not in _STATUS):
-            raise UserError(f'{path}, line {number}: "{line[:60]}" should be an image, its item, and train, '
-                            "query or gallery; download the file again.")
+            raise UserError(
+                f'{path}, line {number}: "{line[:60]}" should be an image, its item, and train, '
+                "query or gallery; download the file again."
+            )
         rows += [(words[0], _STATUS[words[2]])] if words else []
     if lines[0].strip() != str(len(rows)):
-        raise UserError(f'{path} announces "{lines[0].strip()[:20]}" images, but lists {len(rows)}: download '
-                        "it again.")
+        raise UserError(
+            f'{path} announces "{lines[0].strip()[:20]}" images, but lists {len(rows)}: download it again.'
+        )
     return rows
 
 # %% ../nbs/04d_splits.ipynb #d4984d7c
 @dataclass
 class Split:
     "Which images are for training and which for testing, how that was told, and by which files."
+
     how: str
-    of: dict[str, str]                                       # by image
+    of: dict[str, str]  # by image
     files: list[Path] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)       # names in the lists that no image has
+    strangers: list[str] = field(default_factory=list)  # names in the lists that no image has
+
 
 def _split_by_lists(root: Path, how: str, places: dict[str, list[str]], index: NameIndex) -> Split:
     split = Split(how, {})
     for part, names in places.items():
         if len(names) > 1:
-            raise UserError(f"{root} holds several lists {part} ({', '.join(names)}): keep the one to be "
-                            "used.")
-        path = root/names[0]
+            raise UserError(
+                f"{root} holds several lists {part} ({', '.join(names)}): keep the one to be used."
+            )
+        path = root / names[0]
         split.files.append(path)
         for name, value in _read_partition(path) if part == _PARTITION else _read_list(path):
             image = index.find(name)
             if image is None:
                 split.strangers.append(name)
             elif split.of.setdefault(image, value) != value:
-                raise UserError(f'The image "{name}" is in both splits, in {path} for {value}: keep it in '
-                                'one.')
+                raise UserError(
+                    f'The image "{name}" is in both splits, in {path} for {value}: keep it in one.'
+                )
     return split
 
 # %% ../nbs/04d_splits.ipynb #457a5d4c
@@ -85,16 +99,25 @@ def _held_out(root: Path, owned: list[tuple[str, str]]) -> list[str]:
     "The identities for testing, of those with two images in one outfit; `owned`: of the usable images."
     people = sorted({identity for (identity, _), number in Counter(owned).items() if number > 1})
     if len(people) == 1:
-        raise UserError(f'Of the people in {root} only "{people[0]}" has two usable images in one outfit, '
-                        "but training and testing need one such person each: add images of a second one.")
-    return people[TEST_EVERY - 1::TEST_EVERY] or people[-1:]
+        raise UserError(
+            f'Of the people in {root} only "{people[0]}" has two usable images in one outfit, '
+            "but training and testing need one such person each: add images of a second one."
+        )
+    return people[TEST_EVERY - 1 :: TEST_EVERY] or people[-1:]
+
 
 def _part(number: int) -> str:
     return "test" if number % TEST_EVERY == TEST_EVERY - 1 else "train"
 
 # %% ../nbs/04d_splits.ipynb #312969ee
-def split_images(files: Files, images: list[str], index: NameIndex, owned: dict[str, tuple[str, str]],
-                 usable: list[str], rule: str) -> Split:
+def split_images(
+    files: Files,
+    images: list[str],
+    index: NameIndex,
+    owned: dict[str, tuple[str, str]],
+    usable: list[str],
+    rule: str,
+) -> Split:
     """The split of `images` by the `rule` of that name (see `Rules`).
 
     `owned`: identity and outfit of each image; `usable`: the images that make pairs, which tell who can be
@@ -114,8 +137,10 @@ def split_images(files: Files, images: list[str], index: NameIndex, owned: dict[
     by_folder = {image: part for image in images if (part := folder_split(image))}
     both = set(by_folder.values()) == {"train", "test"}
     if rule == "folder" and not both:
-        raise UserError(f"{files.root} has no folders for split=folder: they are called train and test, "
-                        "or filted_up_train and filted_up_test.")
+        raise UserError(
+            f"{files.root} has no folders for split=folder: they are called train and test, "
+            "or filted_up_train and filted_up_test."
+        )
     if both and rule in ("auto", "folder"):
         return Split("folder", by_folder)
     if len({identity for identity, _ in owned.values()}) == 1:
@@ -124,8 +149,9 @@ def split_images(files: Files, images: list[str], index: NameIndex, owned: dict[
     return Split("identity", {image: "test" if owned[image][0] in tested else "train" for image in images})
 
 # %% ../nbs/04d_splits.ipynb #7f886661
-def find_leaks(images: list[str], owned: dict[str, tuple[str, str]],
-               split: dict[str, str]) -> tuple[set[str], list[str]]:
+def find_leaks(
+    images: list[str], owned: dict[str, tuple[str, str]], split: dict[str, str]
+) -> tuple[set[str], list[str]]:
     """Training images whose outfit is tested under another category, and warnings.
 
     `owned`: identity and outfit of each image. Raises `UserError` for an outfit in both splits.
@@ -140,29 +166,38 @@ def find_leaks(images: list[str], owned: dict[str, tuple[str, str]],
     warning = f"{len(shared)} of {len(items['test'])} test identities also occur in train, in other outfits."
     return leaking, [warning] if shared else []
 
+
 def _refuse_outfits_in_both(parts: dict[str, list[str]], owned: dict[str, tuple[str, str]]) -> None:
     tested = {owned[image][1]: image for image in parts["test"]}
     both = [image for image in parts["train"] if owned[image][1] in tested]
     if both:
         outfits = {owned[image][1] for image in both}
         outfit = owned[both[0]][1]
-        raise UserError(f'{len(outfits)} outfit(s) lie in train and in test, for example {outfit}: '
-                        f'"{both[0]}" is for training, "{tested[outfit]}" for testing; keep an outfit in one '
-                        "split, or split by identity.")
+        raise UserError(
+            f"{len(outfits)} outfit(s) lie in train and in test, for example {outfit}: "
+            f'"{both[0]}" is for training, "{tested[outfit]}" for testing; keep an outfit in one '
+            "split, or split by identity."
+        )
 
 # %% ../nbs/04d_splits.ipynb #88ac3b1e
-PAIR_LIMIT = 20_000_000          # ordered pairs; DeepFashion has some 200,000
+PAIR_LIMIT = 20_000_000  # ordered pairs; DeepFashion has some 200,000
+
 
 def pair_lists(files: Files, rule: str) -> list[Path]:
     "The lists of pairs among the files, unless the rule is to make all."
     if rule == "all":
         return []
-    lists = [files.root/name for name in files.others
-             if name.endswith(".csv") and first_line(files.root/name) == PAIRS_HEADER]
+    lists = [
+        files.root / name
+        for name in files.others
+        if name.endswith(".csv") and first_line(files.root / name) == PAIRS_HEADER
+    ]
     if rule == "list" and not lists:
-        raise UserError(f"{files.root} has no list of pairs for pairs=list: add a .csv that begins with "
-                        f'"{PAIRS_HEADER}".')
+        raise UserError(
+            f'{files.root} has no list of pairs for pairs=list: add a .csv that begins with "{PAIRS_HEADER}".'
+        )
     return lists
+
 
 def read_pairs(path: Path) -> list[tuple[str, str]]:
     "The pairs of names in a list of pairs; `UserError` for a row that is none."
@@ -170,8 +205,9 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
         rows = [[cell.strip() for cell in row if cell.strip()] for row in csv.reader(file)]
     for number, row in enumerate(rows, start=1):
         if len(row) not in (0, 2):
-            raise UserError(f"{path}, line {number}: found {len(row)} names, but a pair has 2 "
-                            f"({PAIRS_HEADER}).")
+            raise UserError(
+                f"{path}, line {number}: found {len(row)} names, but a pair has 2 ({PAIRS_HEADER})."
+            )
     return [(row[0], row[1]) for row in rows[1:] if row]
 
 # %% ../nbs/04d_splits.ipynb #b687fb1d
@@ -181,28 +217,35 @@ def _by_outfit(outfits: dict[str, str], images: list[str]) -> list[list[str]]:
         groups.setdefault(outfits[image], []).append(image)
     return list(groups.values())
 
+
 def _ordered_pairs(groups: list[list[str]]) -> Iterator[tuple[str, str]]:
     for group in groups:
         yield from ((condition, target) for condition in group for target in group if condition != target)
 
-def _kept_pairs(listed: list[tuple[str, str]], index: NameIndex, outfits: dict[str, str],
-                split: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
+
+def _kept_pairs(
+    listed: list[tuple[str, str]], index: NameIndex, outfits: dict[str, str], split: dict[str, str]
+) -> dict[str, list[tuple[str, str]]]:
     "The listed pairs of each split, both of whose images are left, once each."
     kept: dict[str, dict[tuple[str, str], None]] = {"train": {}, "test": {}}
     for names in listed:
         condition, target = map(index.find, names)
         if condition is None or target is None or condition == target:
             continue
-        if not {condition, target} <= outfits.keys():         # one of them was left out
+        if not {condition, target} <= outfits.keys():  # one of them was left out
             continue
         if outfits[condition] == outfits[target] and split[condition] == split[target]:
             kept[split[condition]][condition, target] = None
     return {part: list(pairs) for part, pairs in kept.items()}
 
 # %% ../nbs/04d_splits.ipynb #18f7fd07
-def choose_pairs(listed: list[tuple[str, str]], index: NameIndex, outfits: dict[str, str],
-                 split: dict[str, str],
-                 counts: dict[str, int]) -> list[tuple[str, str]] | None:
+def choose_pairs(
+    listed: list[tuple[str, str]],
+    index: NameIndex,
+    outfits: dict[str, str],
+    split: dict[str, str],
+    counts: dict[str, int],
+) -> list[tuple[str, str]] | None:
     """The listed pairs of images that are left; all pairs of a split without such; None: all pairs of all.
 
     `outfits`: of the images that are left, in their order; `split`: of these or more images.
@@ -212,14 +255,17 @@ def choose_pairs(listed: list[tuple[str, str]], index: NameIndex, outfits: dict[
     if listed:
         counts["pairs listed"] = len(listed)
         counts["listed pairs kept"] = len(kept["train"]) + len(kept["test"])
-    groups = {part: _by_outfit(outfits,
-                               [image for image in outfits if split[image] == part]) for part in kept}
+    groups = {
+        part: _by_outfit(outfits, [image for image in outfits if split[image] == part]) for part in kept
+    }
     for part, pairs in kept.items():
         number = len(pairs) or sum(len(group) * (len(group) - 1) for group in groups[part])
         counts[f"{part} pairs before mirroring"] = number
         if number > PAIR_LIMIT:
-            raise UserError(f"The {part} images make {number:,} pairs of one outfit, and {PAIR_LIMIT:,} can "
-                            "be handled: sort the images into one folder a person, or give a list of pairs.")
+            raise UserError(
+                f"The {part} images make {number:,} pairs of one outfit, and {PAIR_LIMIT:,} can "
+                "be handled: sort the images into one folder a person, or give a list of pairs."
+            )
     if not any(kept.values()):
         return None
     return [pair for part, pairs in kept.items() for pair in pairs or _ordered_pairs(groups[part])]

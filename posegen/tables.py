@@ -21,26 +21,31 @@ from .metrics import PROTOCOLS, PUBLISHED
 @dataclass(frozen=True)
 class Cell:
     "A number in a table; parts that are None or empty are left out."
+
     mean: float | None = None
-    low: float | None = None           # of the 95% interval
+    low: float | None = None  # of the 95% interval
     high: float | None = None
-    std: float | None = None           # standard deviation
-    note: str = ""                     # for instance the protocol
-    digits: int | None = 3             # after the point, for people (None: as it is); the CSV keeps ten that count
-    signed: bool = False               # a difference: show the + too
+    std: float | None = None  # standard deviation
+    note: str = ""  # for instance the protocol
+    digits: int | None = 3  # after the point, for people (None: as it is); the CSV keeps ten that count
+    signed: bool = False  # a difference: show the + too
 
     def __str__(self) -> str:
         "The cell as people read it, such as `0.727 [0.710, 0.744], skimage`."
         if self.mean is None:
             return "–"
         spread = "" if self.std is None else f" ± {self._show(self.std)}"
-        interval = "" if self.low is None or self.high is None else f" [{self._show(self.low)}, {self._show(self.high)}]"
+        interval = (
+            ""
+            if self.low is None or self.high is None
+            else f" [{self._show(self.low)}, {self._show(self.high)}]"
+        )
         return self._show(self.mean) + spread + interval + (f", {self.note}" if self.note else "")
 
     def _show(self, value: float) -> str:
         text = f"{value:g}" if self.digits is None else f"{value:.{self.digits}f}"
         if float(text) == 0:
-            text = text.lstrip("-")                        # no "-0.000"
+            text = text.lstrip("-")  # no "-0.000"
         return "+" + text if self.signed and float(text) > 0 else text
 
 # %% ../nbs/12b_tables.ipynb #afb4d1b1
@@ -61,6 +66,7 @@ def _parts(column: Sequence[str | int | Cell]) -> list[str]:
 @dataclass(frozen=True)
 class Table:
     "Rows under headings, with a caption and remarks; an entry is a text, a whole number or a `Cell`."
+
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
@@ -145,7 +151,7 @@ def _rows(*of: Mapping[str, Any]) -> list[str]:
     return [row for row in _ORDER if row in found] + [row for row in found if row not in _ORDER]
 
 # %% ../nbs/12b_tables.ipynb #5a540c03
-Values = Mapping[str, Mapping[str, float | None]]          # row -> mean, low, high (or std)
+Values = Mapping[str, Mapping[str, float | None]]  # row -> mean, low, high (or std)
 
 
 def _published(metric: str, row: str, note: str = "") -> Cell:
@@ -171,8 +177,8 @@ def _from_report(table: str) -> dict[str, Any]:
 
 # %% ../nbs/12b_tables.ipynb #f4f12eda
 def ssim_table(
-    values: Mapping[str, Values],      # protocol -> row -> mean, low, high
-    ours: str,                         # heading of our columns
+    values: Mapping[str, Values],  # protocol -> row -> mean, low, high
+    ours: str,  # heading of our columns
     protocols: Sequence[str] = ("report", "skimage"),
 ) -> Table:
     "Table 2: SSIM, published and ours, the protocol named in each cell."
@@ -180,62 +186,94 @@ def ssim_table(
     headings = {name: f"SSIM, {ours}, protocol {name}" for name in protocols}
     published = f"SSIM, {PUBLISHED_HEADING}"
     notes = {"Ma et al.": "PG2", "Target": "by definition"}
-    rows = [(number, row, _published("ssim", row, notes.get(row, "report")),
-             *(_own(values[name], row, name) for name in protocols))
-            for number, row in enumerate(_rows(PUBLISHED["ssim"], *(values[name] for name in protocols)), 1)]
+    rows = [
+        (
+            number,
+            row,
+            _published("ssim", row, notes.get(row, "report")),
+            *(_own(values[name], row, name) for name in protocols),
+        )
+        for number, row in enumerate(_rows(PUBLISHED["ssim"], *(values[name] for name in protocols)), 1)
+    ]
     remarks = ["Protocol " + _in_words(name) for name in protocols]
     sources = {headings[name]: dict(metric="ssim", protocol=name) for name in protocols}
-    return Table("Table 2. Structural similarity (higher is closer to the target)",
-                 ("No.", "Set", published, *headings.values()), rows, remarks,
-                 {published: _from_report("Table 2"), **sources})
+    return Table(
+        "Table 2. Structural similarity (higher is closer to the target)",
+        ("No.", "Set", published, *headings.values()),
+        rows,
+        remarks,
+        {published: _from_report("Table 2"), **sources},
+    )
 
 # %% ../nbs/12b_tables.ipynb #c6284350
 def score_table(
-    values: Values,                    # row -> mean, std
-    score_label: str,                  # for instance "classifier score (EfficientNet-Lite0)"
-    splits: int,                       # our scores are means over that many splits of the images
+    values: Values,  # row -> mean, std
+    score_label: str,  # for instance "classifier score (EfficientNet-Lite0)"
+    splits: int,  # our scores are means over that many splits of the images
     ours: str,
-    distances: Values | None = None,   # row -> mean: the Fréchet distance of features to those of the targets
+    distances: Values | None = None,  # row -> mean: the Fréchet distance of features to those of the targets
     distance_label: str = "FID",
-    masked: Values | None = None,      # row -> mean, std: the score of the images inside the pose masks, as in PG2
+    masked: Values
+    | None = None,  # row -> mean, std: the score of the images inside the pose masks, as in PG2
 ) -> Table:
     "Table 3: the published Inception Score beside our score, which says which classifier it is from."
     published, heading = f"Inception Score, {PUBLISHED_HEADING}", f"{score_label}, {ours}"
     distance, inside = f"{distance_label} to the targets, {ours}", f"{score_label}, masked, {ours}"
     measured = {heading: values, **({inside: masked} if masked else {}), distance: distances or {}}
-    rows = [(number, row, _published("inception_score", row), *(_own(of, row) for of in measured.values()))
-            for number, row in enumerate(_rows(PUBLISHED["inception_score"], values), 1)]
+    rows = [
+        (number, row, _published("inception_score", row), *(_own(of, row) for of in measured.values()))
+        for number, row in enumerate(_rows(PUBLISHED["inception_score"], values), 1)
+    ]
     remarks = [f"Score: mean ± standard deviation, ours over {splits} splits."]
     if score_label != "Inception Score":
-        remarks.append("Our columns use the formulas of the Inception Score and of FID on the outputs of "
-                       "another classifier, the one their headings name. They are neither, and have other "
-                       "scales than the published column.")
-    remarks.append("Distance: between the features of a row's images and those of the target images of the "
-                   "same pairs, as Gaussians; lower is closer. Few images make it too large, for every row.")
+        remarks.append(
+            "Our columns use the formulas of the Inception Score and of FID on the outputs of "
+            "another classifier, the one their headings name. They are neither, and have other "
+            "scales than the published column."
+        )
+    remarks.append(
+        "Distance: between the features of a row's images and those of the target images of the "
+        "same pairs, as Gaussians; lower is closer. Few images make it too large, for every row."
+    )
     if masked:
         remarks.append("Masked: everything outside the target's pose mask is black, as in PG2.")
     protocol = f"{score_label}, {splits} splits"
-    return Table("Table 3. Inception Score (published), our score, and the distance of features",
-                 ("No.", "Set", published, *measured), rows, remarks,
-                 {published: _from_report("Table 3"), heading: dict(metric="score", protocol=protocol),
-                  **({inside: dict(metric="score", protocol=f"{protocol}, masked")} if masked else {}),
-                  distance: dict(metric="Fréchet distance",
-                                 protocol=f"{distance_label}, reference: the targets")})
+    return Table(
+        "Table 3. Inception Score (published), our score, and the distance of features",
+        ("No.", "Set", published, *measured),
+        rows,
+        remarks,
+        {
+            published: _from_report("Table 3"),
+            heading: dict(metric="score", protocol=protocol),
+            **({inside: dict(metric="score", protocol=f"{protocol}, masked")} if masked else {}),
+            distance: dict(metric="Fréchet distance", protocol=f"{distance_label}, reference: the targets"),
+        },
+    )
 
 # %% ../nbs/12b_tables.ipynb #aad4f280
 def gradient_table(values: Values, disk: int, ours: str) -> Table:
     "Table 4: mean absolute gradient within a disc of radius `disk`, with the noise control."
     published, heading = (f"mean absolute gradient, {of}" for of in (PUBLISHED_HEADING, ours))
-    rows = [(number, row, _published("gradient", row), _own(values, row, digits=2))
-            for number, row in enumerate(_rows(values), 1)]
+    rows = [
+        (number, row, _published("gradient", row), _own(values, row, digits=2))
+        for number, row in enumerate(_rows(values), 1)
+    ]
     remarks = [
         f"Mean over pixels of the range of grey levels within a disc of radius {disk} (`skimage.filters.rank."
         "gradient`). The report prints its second row as G1+G2+D and says that it is the WGAN-triplet model.",
         f"Noise raises this number as edges do, which the row {NOISE_ROW} shows.",
     ]
-    return Table("Table 4. Mean absolute gradient of the images", ("No.", "Set", published, heading), rows,
-                 remarks, {published: _from_report("Table 4"),
-                           heading: dict(metric="mean absolute gradient", protocol=f"disc of radius {disk}")})
+    return Table(
+        "Table 4. Mean absolute gradient of the images",
+        ("No.", "Set", published, heading),
+        rows,
+        remarks,
+        {
+            published: _from_report("Table 4"),
+            heading: dict(metric="mean absolute gradient", protocol=f"disc of radius {disk}"),
+        },
+    )
 
 # %% ../nbs/12b_tables.ipynb #e92f3c9d
 def protocols_table(values: Mapping[str, Values], left_out: Mapping[str, str], ours: str) -> Table:
@@ -245,9 +283,13 @@ def protocols_table(values: Mapping[str, Values], left_out: Mapping[str, str], o
     lines = [(name, *(_own(values[name], row) for row in columns)) for name in names]
     remarks = [_in_words(name) for name in names]
     remarks += [f"`{name}` is left out: {reason}" for name, reason in left_out.items()]
-    return Table(f"SSIM under every protocol, {ours}. Numbers of different lines are not comparable.",
-                 ("protocol", *columns), lines, remarks,
-                 {row: dict(metric="ssim", protocol="named in the line") for row in columns})
+    return Table(
+        f"SSIM under every protocol, {ours}. Numbers of different lines are not comparable.",
+        ("protocol", *columns),
+        lines,
+        remarks,
+        {row: dict(metric="ssim", protocol="named in the line") for row in columns},
+    )
 
 # %% ../nbs/12b_tables.ipynb #d73e9baa
 WITHIN_NOISE = "within noise"
@@ -269,7 +311,7 @@ def _difference(values: Values, pair: str, digits: int) -> Cell:
 # %% ../nbs/12b_tables.ipynb #ff3455e7
 def difference_table(
     caption: str,
-    columns: Mapping[str, Values],     # heading -> "Triplet - G1" -> mean, low, high
+    columns: Mapping[str, Values],  # heading -> "Triplet - G1" -> mean, low, high
     digits: int = 4,
     sources: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Table:
@@ -279,23 +321,35 @@ def difference_table(
     if any(value["low"] is None for values in columns.values() for value in values.values()):
         remarks = ["One identity, so there are no intervals, and nothing can be said about noise."]
     else:
-        remarks = ["Mean [95% bootstrap interval over people] of the paired differences. *Within noise*: the "
-                   "interval holds 0. The intervals of the rows themselves also carry how much people "
-                   "differ, which is the same for all rows; so they may overlap where a difference is clear."]
+        remarks = [
+            "Mean [95% bootstrap interval over people] of the paired differences. *Within noise*: the "
+            "interval holds 0. The intervals of the rows themselves also carry how much people "
+            "differ, which is the same for all rows; so they may overlap where a difference is clear."
+        ]
     return Table(caption, ("Difference", *columns), lines, remarks, sources or {})
 
 # %% ../nbs/12b_tables.ipynb #b41941a9
 def gradient_order_table(means: Mapping[str, Mapping[str, float]], ours: str) -> Table:
     "Whether G1 < row < Target holds for the mean gradients, `means`: radius of the disc -> row -> mean."
     rows = [row for row in _rows(next(iter(means.values()))) if row not in ("G1", "Target")]
-    lines = [(row, *("yes" if mean["G1"] < mean[row] < mean["Target"] else "no" for mean in means.values()))
-             for row in rows]
+    lines = [
+        (row, *("yes" if mean["G1"] < mean[row] < mean["Target"] else "no" for mean in means.values()))
+        for row in rows
+    ]
     headings = {radius: f"G1 < Set < Target, radius {radius}" for radius in means}
-    return Table(f"Order of the mean gradients, {ours}", ("Set", *headings.values()), lines,
-                 ["The order of the means alone; whether the steps are beyond the noise, at the radius of "
-                  "Table 4, is in the table of differences."],
-                 {heading: dict(metric="mean absolute gradient", protocol=f"disc of radius {radius}")
-                  for radius, heading in headings.items()})
+    return Table(
+        f"Order of the mean gradients, {ours}",
+        ("Set", *headings.values()),
+        lines,
+        [
+            "The order of the means alone; whether the steps are beyond the noise, at the radius of "
+            "Table 4, is in the table of differences."
+        ],
+        {
+            heading: dict(metric="mean absolute gradient", protocol=f"disc of radius {radius}")
+            for radius, heading in headings.items()
+        },
+    )
 
 # %% ../nbs/12b_tables.ipynb #ffcc3d1e
 def _measures(agreement: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -304,58 +358,89 @@ def _measures(agreement: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _measure_sources(agreement: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {heading: dict(metric=name, protocol=agreement[name]["label"], n_pairs=agreement[name]["n_pairs"])
-            for name, heading in _measures(agreement).items()}
+    return {
+        heading: dict(metric=name, protocol=agreement[name]["label"], n_pairs=agreement[name]["n_pairs"])
+        for name, heading in _measures(agreement).items()
+    }
 
 # %% ../nbs/12b_tables.ipynb #a23b50d2
 def agreement_table(
-    agreement: Mapping[str, Mapping[str, Any]],    # measure -> label, better, n_pairs, rows, differences
-    left_out: Mapping[str, str],                   # what could not be measured, and why
+    agreement: Mapping[str, Mapping[str, Any]],  # measure -> label, better, n_pairs, rows, differences
+    left_out: Mapping[str, str],  # what could not be measured, and why
     ours: str,
 ) -> Table:
     "Pose accuracy, silhouette overlap and colours of each row, as experiment 4 stores them."
     names = _rows(*(measure["rows"] for measure in agreement.values()))
     lines = [(row, *(_own(measure["rows"], row) for measure in agreement.values())) for row in names]
-    remarks = ["*Target* is the ceiling: what the measure gives to the true images. *Condition image* and "
-               "*Nearest pose* need no network."]
+    remarks = [
+        "*Target* is the ceiling: what the measure gives to the true images. *Condition image* and "
+        "*Nearest pose* need no network."
+    ]
     most = max(measure["n_pairs"] for measure in agreement.values())
-    remarks += [f"{heading.split(',')[0]}: of the first {agreement[name]['n_pairs']} pairs of {most}."
-                for name, heading in _measures(agreement).items() if agreement[name]["n_pairs"] < most]
+    remarks += [
+        f"{heading.split(',')[0]}: of the first {agreement[name]['n_pairs']} pairs of {most}."
+        for name, heading in _measures(agreement).items()
+        if agreement[name]["n_pairs"] < most
+    ]
     remarks += [f"Not measured: {reason}" for reason in left_out.values()]
-    return Table(f"Pose, shape and colours, {ours}", ("Set", *_measures(agreement).values()), lines, remarks,
-                 _measure_sources(agreement))
+    return Table(
+        f"Pose, shape and colours, {ours}",
+        ("Set", *_measures(agreement).values()),
+        lines,
+        remarks,
+        _measure_sources(agreement),
+    )
 
 # %% ../nbs/12b_tables.ipynb #b1363d81
 def agreement_difference_table(agreement: Mapping[str, Mapping[str, Any]], ours: str) -> Table:
     "The paired differences of these measures."
     headings = _measures(agreement)
-    return difference_table(f"Differences in pose, shape and colours, {ours}",
-                            {headings[name]: measure["differences"] for name, measure in agreement.items()},
-                            digits=4, sources=_measure_sources(agreement))
+    return difference_table(
+        f"Differences in pose, shape and colours, {ours}",
+        {headings[name]: measure["differences"] for name, measure in agreement.items()},
+        digits=4,
+        sources=_measure_sources(agreement),
+    )
 
 # %% ../nbs/12b_tables.ipynb #d2f65ee4
 def dependence_table(
-    result: Mapping[str, Any],         # of `posegen.evaluation.dependence`
-    comparisons: Mapping[str, str],    # name -> text, `posegen.evaluation.COMPARISONS`
+    result: Mapping[str, Any],  # of `posegen.evaluation.dependence`
+    comparisons: Mapping[str, str],  # name -> text, `posegen.evaluation.COMPARISONS`
     ours: str,
 ) -> Table:
     "The pose-mask error with true inputs, with swapped ones, and of baselines."
     heading, lower = f"pose-mask error, {ours}", "error with true inputs is lower by (%)"
     rows = [("true inputs", _own(result, "true"), Cell(), "", "")]
     for name, values in result["comparisons"].items():
-        reduction: dict[str, Any] = {part: None if value is None else 100 * value
-                     for part, value in values["reduction"].items()}
+        reduction: dict[str, Any] = {
+            part: None if value is None else 100 * value for part, value in values["reduction"].items()
+        }
         note = WITHIN_NOISE if is_noise(reduction) else ""
-        rows.append((comparisons[name], _own(values, "error"), Cell(**reduction, note=note, digits=1),
-                     values["pairs"], values["left_out"]))
-    remarks = ["Left out are examples without a possible partner for the swap; the reduction is of the pairs "
-               "that took part."]
+        rows.append(
+            (
+                comparisons[name],
+                _own(values, "error"),
+                Cell(**reduction, note=note, digits=1),
+                values["pairs"],
+                values["left_out"],
+            )
+        )
+    remarks = [
+        "Left out are examples without a possible partner for the swap; the reduction is of the pairs "
+        "that took part."
+    ]
     if result["true"]["low"] is not None:
         remarks.append("Intervals are 95% bootstrap intervals over people, paired for the reduction.")
-    return Table("Does the image depend on the pose and on the person?",
-                 ("image made from", heading, lower, "pairs", "left out"), rows, remarks,
-                 {heading: dict(metric="pose-mask error", protocol="R12"),
-                  lower: dict(metric="pose-mask error", protocol="R12, 1 - ratio of means")})
+    return Table(
+        "Does the image depend on the pose and on the person?",
+        ("image made from", heading, lower, "pairs", "left out"),
+        rows,
+        remarks,
+        {
+            heading: dict(metric="pose-mask error", protocol="R12"),
+            lower: dict(metric="pose-mask error", protocol="R12, 1 - ratio of means"),
+        },
+    )
 
 # %% ../nbs/12b_tables.ipynb #ab45e2ec
 def error_table(errors: Mapping[str, Mapping[str, Any]], l1: Values, psnr: Values, ours: str) -> Table:
@@ -365,32 +450,65 @@ def error_table(errors: Mapping[str, Mapping[str, Any]], l1: Values, psnr: Value
     for row in _rows(errors):
         ratio = errors[row]["ratio_to_G1"]
         note = WITHIN_NOISE if row != "G1" and is_noise(ratio, nothing=1) else ""
-        rows.append((row, _own(errors, row), _own({"": ratio}, "", note), _own(l1, row, digits=2),
-                     _own(psnr, row, digits=2)))
-    return Table("Errors to the target of every row (PSNR: higher is closer; the others: lower)",
-                 ("Set", heading, "ratio to G1", "L1 (grey levels)", "PSNR (dB)"), rows, (),
-                 {heading: dict(metric="pose-mask error", protocol="R12"),
-                  "ratio to G1": dict(metric="pose-mask error", protocol="R12, ratio of means"),
-                  "L1 (grey levels)": dict(metric="L1", protocol="RGB, 0 to 255"),
-                  "PSNR (dB)": dict(metric="PSNR", protocol="RGB, data range 255, mean over images")})
+        rows.append(
+            (
+                row,
+                _own(errors, row),
+                _own({"": ratio}, "", note),
+                _own(l1, row, digits=2),
+                _own(psnr, row, digits=2),
+            )
+        )
+    return Table(
+        "Errors to the target of every row (PSNR: higher is closer; the others: lower)",
+        ("Set", heading, "ratio to G1", "L1 (grey levels)", "PSNR (dB)"),
+        rows,
+        (),
+        {
+            heading: dict(metric="pose-mask error", protocol="R12"),
+            "ratio to G1": dict(metric="pose-mask error", protocol="R12, ratio of means"),
+            "L1 (grey levels)": dict(metric="L1", protocol="RGB, 0 to 255"),
+            "PSNR (dB)": dict(metric="PSNR", protocol="RGB, data range 255, mean over images"),
+        },
+    )
 
 # %% ../nbs/12b_tables.ipynb #178c5838
 def reasons_table(
-    groups: Mapping[str, Mapping[str, Any]],   # of `posegen.evaluation.errors_by_reason`
+    groups: Mapping[str, Mapping[str, Any]],  # of `posegen.evaluation.errors_by_reason`
     model: str,
     ours: str,
 ) -> Table:
     "For each possible reason how often it occurs, and the error with and without it."
-    rows = [(reason, Cell(100 * group["share_of_pairs"], digits=0),
-             Cell(100 * group["share_of_worst"], digits=0), _own(group, "with_it"), _own(group, "without_it"),
-             _difference(group, "difference", 3))
-            for reason, group in groups.items()]
-    columns = ("possible reason", "% of test pairs", "% of their worst tenth", "error with it",
-               "error without it", "difference")
+    rows = [
+        (
+            reason,
+            Cell(100 * group["share_of_pairs"], digits=0),
+            Cell(100 * group["share_of_worst"], digits=0),
+            _own(group, "with_it"),
+            _own(group, "without_it"),
+            _difference(group, "difference", 3),
+        )
+        for reason, group in groups.items()
+    ]
+    columns = (
+        "possible reason",
+        "% of test pairs",
+        "% of their worst tenth",
+        "error with it",
+        "error without it",
+        "difference",
+    )
     source = dict(metric="pose-mask error", protocol="R12")
-    return Table(f"What goes with large errors of {model}, {ours}", columns, rows,
-                 ["Means with 95% bootstrap intervals over people. Reasons overlap, so a difference is no "
-                  "proof of a cause."], {name: source for name in columns[1:]})
+    return Table(
+        f"What goes with large errors of {model}, {ours}",
+        columns,
+        rows,
+        [
+            "Means with 95% bootstrap intervals over people. Reasons overlap, so a difference is no "
+            "proof of a cause."
+        ],
+        {name: source for name in columns[1:]},
+    )
 
 # %% ../nbs/12b_tables.ipynb #3830e116
 def _weights(name: str, models: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
@@ -403,8 +521,10 @@ def table_provenance(table: Table, evaluation: Mapping[str, Any]) -> dict[str, A
     "What the manifest says of a table: columns -> metric, protocol, N; rows -> the weights behind them."
     known = evaluation["provenance"]
     pairs = dict(n_pairs=evaluation["n_pairs"], n_people=evaluation["n_people"])
-    columns = {heading: dict(source) if "published" in source else {"step": "evaluate", **pairs, **source}
-               for heading, source in table.sources.items()}
+    columns = {
+        heading: dict(source) if "published" in source else {"step": "evaluate", **pairs, **source}
+        for heading, source in table.sources.items()
+    }
     set_column = table.columns.index("Set") if "Set" in table.columns else 0
     names = [str(row[set_column]) for row in table.rows]
     rows = {name: dict(weights=_weights(name, known["weights"])) for name in names}
@@ -417,9 +537,11 @@ def trace(manifest: Mapping[str, Any], file: str, row: str, column: str) -> dict
     `file` such as "table2.csv"; `row` and `column` as they stand in it. Raises `UserError` for unknown
     names."""
     tables = manifest.get("tables", {})
-    for name, valid, what in ((file, tables, "table"),
-                              (row, tables.get(file, {}).get("rows", {}), "row"),
-                              (column, tables.get(file, {}).get("columns", {}), "column with numbers")):
+    for name, valid, what in (
+        (file, tables, "table"),
+        (row, tables.get(file, {}).get("rows", {}), "row"),
+        (column, tables.get(file, {}).get("columns", {}), "column with numbers"),
+    ):
         if name not in valid:
             raise UserError(f'The manifest knows no {what} "{name}"; {nearest_name(name, valid)}')
     source = tables[file]["columns"][column]
@@ -427,15 +549,22 @@ def trace(manifest: Mapping[str, Any], file: str, row: str, column: str) -> dict
         return dict(published=source["published"])
     step = manifest["steps"][source["step"]]
     notebooks = {name: sha for name, sha in manifest["notebooks"].items() if source["step"] in name}
-    return dict(metric=source["metric"], protocol=source["protocol"], n_pairs=source["n_pairs"],
-                n_people=source["n_people"], notebook=notebooks, posegen=step["versions"]["posegen"],
-                revision=step["revision"], config=manifest["config"], seed=manifest["seeds"]["config"],
-                data=manifest["data"]["store_sha256"], weights=tables[file]["rows"][row]["weights"])
+    return dict(
+        metric=source["metric"],
+        protocol=source["protocol"],
+        n_pairs=source["n_pairs"],
+        n_people=source["n_people"],
+        notebook=notebooks,
+        posegen=step["versions"]["posegen"],
+        revision=step["revision"],
+        config=manifest["config"],
+        seed=manifest["seeds"]["config"],
+        data=manifest["data"]["store_sha256"],
+        weights=tables[file]["rows"][row]["weights"],
+    )
 
 # %% ../nbs/12b_tables.ipynb #d97e4323
-def describe_difference(
-    first: str, second: str, difference: Mapping[str, Any], digits: int = 3
-) -> str:
+def describe_difference(first: str, second: str, difference: Mapping[str, Any], digits: int = 3) -> str:
     "A sentence about first minus second, given as mean, low, high (None without an interval)."
     mean, low, high = (difference[key] for key in ("mean", "low", "high"))
     size = f"{abs(mean):.{digits}f}"

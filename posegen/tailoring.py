@@ -323,8 +323,15 @@ def covered(garments: tuple, points: np.ndarray) -> np.ndarray:
 
 # %% ../nbs/02c_tailoring.ipynb #386126c1
 THICKNESS = dict(  # metres
-    bald=0.0, cropped=0.003, short=0.014, afro=0.045, bob=0.012, medium=0.011, long=0.011,
-    bun=0.007, ponytail=0.007,
+    bald=0.0,
+    cropped=0.003,
+    short=0.014,
+    afro=0.045,
+    bob=0.012,
+    medium=0.011,
+    long=0.011,
+    bun=0.007,
+    ponytail=0.007,
 )
 CURTAIN_END = {"bob": 0.63, "medium": 0.55, "long": 0.43}
 

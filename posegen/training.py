@@ -2,8 +2,7 @@
 
 # %% auto #0
 __all__ = ['VALIDATION_PAIRS', 'SAMPLES', 'rate_factor', 'interruption', 'TrainingRun', 'stage1_step', 'train_stage1',
-           'train_stage2', 'NETWORK_FIELDS', 'TrainingBatches', 'fast_layout', 'load_checkpoint', 'load_generator',
-           'make_batch', 'remove_checkpoints', 'save_checkpoint', 'save_weights']
+           'train_stage2']
 
 # %% ../nbs/09_training.ipynb #84ec7fe7
 import json
@@ -12,9 +11,10 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,32 +22,51 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .adversaries import ADVERSARIES, Batch, Players
-from .checkpoints import (NETWORK_FIELDS, load_checkpoint, load_generator, random_state, remove_checkpoints,
-                                 restore_random_state, same_configuration, save_checkpoint, save_weights)
-from .core import (Config, ProcessLost, Progress, Terminated, UserError, atomic_path, file_hash, nearest_name,
-                          seed_everything)
+from posegen.checkpoints import (
+    load_checkpoint,
+    load_generator,
+    random_state,
+    remove_checkpoints,
+    restore_random_state,
+    same_configuration,
+    save_checkpoint,
+    save_weights,
+)
+from posegen.core import (
+    Config,
+    ProcessLost,
+    Progress,
+    Terminated,
+    UserError,
+    atomic_path,
+    file_hash,
+    nearest_name,
+    seed_everything,
+)
 from .data import PairDataset, Store, hold_out, open_store, to_uint8
-from .engine import Engine, adam, fast_layout
+from .engine import Engine, adam
 from .loading import TrainingBatches, make_batch
 from .losses import pose_mask_loss
 from .memory import enough_memory
 from .networks import Discriminator, Stage1Generator, Stage2Generator
 
-if TYPE_CHECKING:                   # watching imports what draws, which training does without
+if TYPE_CHECKING:  # watching imports what draws, which training does without
     from posegen.watching import Watcher
-
-_all_ = ["NETWORK_FIELDS", "TrainingBatches", "fast_layout", "load_checkpoint", "load_generator", "make_batch",
-         "remove_checkpoints", "save_checkpoint", "save_weights"]     # exported here too
 
 # %% ../nbs/09_training.ipynb #04a1ea3b
 def rate_factor(config: Config, done: int, steps: int) -> float:
     "What the learning rates are multiplied by after `done` of `steps` steps: warm-up and schedule."
-    factor = {"constant": 1.0, "linear": 1 - done / steps,
-              "cosine": 0.5 * (1 + math.cos(math.pi * done / steps))}[config.learning_rate_schedule]
+    factor = {
+        "constant": 1.0,
+        "linear": 1 - done / steps,
+        "cosine": 0.5 * (1 + math.cos(math.pi * done / steps)),
+    }[config.learning_rate_schedule]
     return factor * min(1.0, (done + 1) / config.warmup_steps) if config.warmup_steps else factor
+
 
 class _LearningRates:
     "The learning rates of some optimisers, as multiples of what they were at first."
+
     def __init__(self, optimizers: list[torch.optim.Optimizer]):
         self.optimizers = optimizers
         self.first = [group["lr"] for group in self._groups()]
@@ -67,12 +86,14 @@ def interruption() -> Iterator[Callable[[], type | None]]:
 
     Yields a function that tells which exception they ask for, or None."""
     asked: list[type] = []
-    if threading.current_thread() is not threading.main_thread():      # only the main thread may set handlers
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield lambda: None
         return
     meanings = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
-    before = {number: signal.signal(number, lambda number, _: asked.append(meanings[signal.Signals(number)]))
-              for number in meanings}
+    before = {
+        number: signal.signal(number, lambda number, _: asked.append(meanings[signal.Signals(number)]))
+        for number in meanings
+    }
     try:
         yield lambda: asked[0] if asked else None
     finally:
@@ -82,6 +103,7 @@ def interruption() -> Iterator[Callable[[], type | None]]:
 # %% ../nbs/09_training.ipynb #b1910ec8
 class _Unseen:
     "Loss terms of past steps that nobody has looked at yet."
+
     def __init__(self, engine: Engine):
         self.engine = engine
         self.steps: list[tuple[int, dict[str, Tensor]]] = []
@@ -92,34 +114,54 @@ class _Unseen:
     def look(self) -> tuple[dict[str, float], str]:
         "Fetch all at once: the last step's terms, and a few words about the first that is not finite, if any."
         names = list(self.steps[-1][1])
-        table = torch.stack([torch.stack([terms[name].double() for name in names]) for _, terms in self.steps])
+        table = torch.stack(
+            [torch.stack([terms[name].double() for name in names]) for _, terms in self.steps]
+        )
         rows = self.engine.mean(table).tolist()
-        wrong = [f"{name} is {value} at step {step}" for (step, _), row in zip(self.steps, rows)
-                 for name, value in zip(names, row) if not math.isfinite(value)]
+        wrong = [
+            f"{name} is {value} at step {step}"
+            for (step, _), row in zip(self.steps, rows)
+            for name, value in zip(names, row)
+            if not math.isfinite(value)
+        ]
         self.steps.clear()
         return dict(zip(names, rows[-1])), "".join(wrong[:1])
 
 # %% ../nbs/09_training.ipynb #356a3dfa
 class _Run:
     "What a run consists of, and how far it is."
-    def __init__(self, folder: Path, config: Config, label: str, steps: int, parts: dict[str, Any],
-                 batches: TrainingBatches, identity: dict[str, str], engine: Engine | None = None, kind: str = "",
-                 watchers: "Sequence[Watcher]" = (), validate: Callable[[nn.Module], float] | None = None,
-                 sample: Callable[[nn.Module], dict[str, np.ndarray]] | None = None):
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        label: str,
+        steps: int,
+        parts: dict[str, Any],
+        batches: TrainingBatches,
+        identity: dict[str, str],
+        engine: Engine | None = None,
+        kind: str = "",
+        watchers: "Sequence[Watcher]" = (),
+        validate: Callable[[nn.Module], float] | None = None,
+        sample: Callable[[nn.Module], dict[str, np.ndarray]] | None = None,
+    ):
         self.folder, self.config, self.label, self.steps = folder, config, label, steps
         self.batches, self.identity, self.engine = batches, identity, engine or Engine(config)
         self.kind, self.validate, self.sample = kind, validate, sample
         self.watchers = watchers if self.engine.writes else ()
-        self.checkpoint = folder/"checkpoint.pt"
+        self.checkpoint = folder / "checkpoint.pt"
         self.done, self.saved, self.seconds, self.history = 0, 0, 0.0, []
-        self.best = math.inf                                  # the lowest validation error so far
+        self.best = math.inf  # the lowest validation error so far
         self.unseen = _Unseen(self.engine)
         self.average = None
         if kind and config.ema_decay:
             self.average = AveragedModel(parts[kind], multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
         averages = {"average": self.average} if self.average else {}
         self.parts = {**parts, **averages, "scaler": self.engine.scaler}
-        self.rates = _LearningRates([part for part in parts.values() if isinstance(part, torch.optim.Optimizer)])
+        self.rates = _LearningRates(
+            [part for part in parts.values() if isinstance(part, torch.optim.Optimizer)]
+        )
 
     @property
     def generator(self) -> nn.Module:
@@ -127,36 +169,52 @@ class _Run:
         return self.average.module if self.average else self.parts[self.kind]
 
     def _good_checkpoint(self) -> str:
-        return (f"the last good checkpoint, of step {self.saved}, is in {self.folder}." if self.saved else
-                f"there is no checkpoint from before (checkpoint_every is {self.config.checkpoint_every}).")
+        return (
+            f"the last good checkpoint, of step {self.saved}, is in {self.folder}."
+            if self.saved
+            else f"there is no checkpoint from before (checkpoint_every is {self.config.checkpoint_every})."
+        )
 
 # %% ../nbs/09_training.ipynb #2402d366
 class _Saved(_Run):
     "A run that is saved in its folder and taken up there."
+
     def save(self) -> None:
         "Write a checkpoint and the loss log. Raises `UserError` if the weights are not finite."
         self._check_weights()
         if self.engine.writes:
-            save_checkpoint(self.checkpoint, {
-                "config": self.config.to_dict(), "identity": self.identity, "done": self.done,
-                "history": self.history, "seconds": self.seconds, "best": self.best,
-                "skipped": self.engine.skipped, "position": self.batches.position, "random": random_state(),
-                **{name: part.state_dict() for name, part in self.parts.items()}})
+            save_checkpoint(
+                self.checkpoint,
+                {
+                    "config": self.config.to_dict(),
+                    "identity": self.identity,
+                    "done": self.done,
+                    "history": self.history,
+                    "seconds": self.seconds,
+                    "best": self.best,
+                    "skipped": self.engine.skipped,
+                    "position": self.batches.position,
+                    "random": random_state(),
+                    **{name: part.state_dict() for name, part in self.parts.items()},
+                },
+            )
             self.write_log()
         self.saved = self.done
         self.engine.wait()
 
     def write_log(self) -> None:
         "Write the history to losses.jsonl, one line a logged step."
-        with atomic_path(self.folder/"losses.jsonl") as temporary:
+        with atomic_path(self.folder / "losses.jsonl") as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in self.history))
 
     def _check_weights(self) -> None:
         modules = [part for part in self.parts.values() if isinstance(part, nn.Module)]
         weights = [weight for module in modules for weight in module.parameters()]
         if not torch.stack([weight.isfinite().all() for weight in weights]).all():
-            raise UserError(f"{self.label}: a weight is no longer finite after step {self.done}; "
-                            f"{self._good_checkpoint()} Lower the learning rate, or set gradient_clip.")
+            raise UserError(
+                f"{self.label}: a weight is no longer finite after step {self.done}; "
+                f"{self._good_checkpoint()} Lower the learning rate, or set gradient_clip."
+            )
 
     def resume(self) -> None:
         "Take up the newest checkpoint in the folder, if there is one."
@@ -165,7 +223,7 @@ class _Saved(_Run):
             return
         self._check_identity(state)
         for name, part in self.parts.items():
-            if name != "scaler" or state[name]:         # it is empty where the run was not in float16 before
+            if name != "scaler" or state[name]:  # it is empty where the run was not in float16 before
                 part.load_state_dict(state[name])
         self.done = self.saved = state["done"]
         self.history, self.seconds, self.best = state["history"], state["seconds"], state["best"]
@@ -181,26 +239,36 @@ class _Saved(_Run):
         same_configuration(found, self.config, tuple(self.config.to_dict()), self.checkpoint)
         for key, value in self.identity.items():
             if state["identity"].get(key) != value:
-                raise UserError(f"{self.checkpoint} was trained with another {key} ({state['identity'].get(key)}, "
-                                f"not {value}): remove it or choose another folder.")
+                raise UserError(
+                    f"{self.checkpoint} was trained with another {key} ({state['identity'].get(key)}, "
+                    f"not {value}): remove it or choose another folder."
+                )
 
 # %% ../nbs/09_training.ipynb #40c6a287
 class _Finished(_Saved):
     "A run that knows when there is nothing left to do."
+
     def finish(self) -> None:
         "Write the weights of the kept generator and remove the checkpoints."
         if self.engine.writes:
-            save_weights(self.generator, self.folder, self.kind, self.config, steps=self.done,
-                         seconds=round(self.seconds, 1), **self.identity)
+            save_weights(
+                self.generator,
+                self.folder,
+                self.kind,
+                self.config,
+                steps=self.done,
+                seconds=round(self.seconds, 1),
+                **self.identity,
+            )
             remove_checkpoints(self.checkpoint)
         self.engine.wait()
 
     def is_finished(self) -> bool:
         "Whether the folder holds the weights of this very run: somebody stopped what came after it."
         try:
-            known = json.loads((self.folder/f"{self.kind}.json").read_text())
+            known = json.loads((self.folder / f"{self.kind}.json").read_text())
             load_generator(self.folder, self.kind, device=torch.device("cpu"))
-        except (OSError, ValueError, UserError):       # missing or damaged: they are trained again
+        except (OSError, ValueError, UserError):  # missing or damaged: they are trained again
             return False
         wanted = {"kind": self.kind, "config": self.config.to_dict(), "steps": self.steps, **self.identity}
         same = all(known.get(name) == value for name, value in wanted.items())
@@ -212,12 +280,15 @@ class _Finished(_Saved):
 # %% ../nbs/09_training.ipynb #fd627df8
 class _Watched(_Finished):
     "A run whose numbers are looked at, logged, and shown to watchers."
+
     def _look(self) -> dict[str, float]:
         "The loss terms of the last step. Raises `UserError` if one since the last look is not finite."
         values, wrong = self.unseen.look()
         if wrong:
-            raise UserError(f"{self.label}: {wrong}; {self._good_checkpoint()} Look at the data, lower the "
-                            "learning rate, or raise the reconstruction weight.")
+            raise UserError(
+                f"{self.label}: {wrong}; {self._good_checkpoint()} Look at the data, lower the "
+                "learning rate, or raise the reconstruction weight."
+            )
         return values
 
     def _log(self, values: dict[str, float]) -> None:
@@ -242,8 +313,15 @@ class _Watched(_Finished):
         if error < self.best:
             self.best = error
             if self.engine.writes:
-                save_weights(self.generator, self.folder/"best", self.kind, self.config, steps=self.done,
-                             validation_error=error, **self.identity)
+                save_weights(
+                    self.generator,
+                    self.folder / "best",
+                    self.kind,
+                    self.config,
+                    steps=self.done,
+                    validation_error=error,
+                    **self.identity,
+                )
 
 # %% ../nbs/09_training.ipynb #6eec307a
 class TrainingRun(_Watched):
@@ -255,6 +333,7 @@ class TrainingRun(_Watched):
     averaged if the configuration says so, validated with `validate` (generator -> error) and shown to the
     watchers with `sample` (generator -> images by name).
     """
+
     def run(self, step: Callable[[TrainingBatches], dict[str, Tensor]]) -> None:
         "Call `step` until all are done; raises KeyboardInterrupt (`Terminated`) after saving if asked to stop."
         shown = Progress(self.steps, self.label, self.done, silent=not self.engine.writes)
@@ -280,10 +359,10 @@ class TrainingRun(_Watched):
         self._learn(step)
         last, every = self.done == self.steps, self.config.validate_every
         logging = self.done % self.config.log_every == 0 or last
-        stop = self._stopping(asked)         # asked once: a Ctrl-C after this line is for the next step
+        stop = self._stopping(asked)  # asked once: a Ctrl-C after this line is for the next step
         saving = stop or (self.done % self.config.checkpoint_every == 0 and not last)
         values = self._look() if logging or saving or self.engine.device.type == "cpu" else {}
-        self.seconds += time.monotonic() - began     # after looking, where steps on a GPU are waited for
+        self.seconds += time.monotonic() - began  # after looking, where steps on a GPU are waited for
         if logging:
             self._log(values)
         if every and self.validate and (self.done % every == 0 or last):
@@ -316,18 +395,23 @@ class TrainingRun(_Watched):
         except RuntimeError as error:
             if self.engine.processes == 1 or isinstance(error, torch.OutOfMemoryError):
                 raise
-            raise ProcessLost(f"{self.label}: process {self.engine.rank} lost the others in step {self.done + 1} "
-                              f"({str(error).splitlines()[0]}); {self._good_checkpoint()} Start the same command "
-                              "again to go on from there.") from error
+            raise ProcessLost(
+                f"{self.label}: process {self.engine.rank} lost the others in step {self.done + 1} "
+                f"({str(error).splitlines()[0]}); {self._good_checkpoint()} Start the same command "
+                "again to go on from there."
+            ) from error
 
 # %% ../nbs/09_training.ipynb #45cfb410
-def _data(config: Config, store: Store | str | Path, engine: Engine,
-          workers: int | None) -> tuple[Store, TrainingBatches, PairDataset]:
+def _data(
+    config: Config, store: Store | str | Path, engine: Engine, workers: int | None
+) -> tuple[Store, TrainingBatches, PairDataset]:
     "The store, this process's training batches, and pairs kept aside (or, without validation, not)."
     store = store if isinstance(store, Store) else open_store(store)
     if store.size != config.size:
-        raise UserError(f"{store.path} holds images of {store.size} pixels, but this configuration wants "
-                        f"{config.size}: prepare the data again, or train with size={store.size}.")
+        raise UserError(
+            f"{store.path} holds images of {store.size} pixels, but this configuration wants "
+            f"{config.size}: prepare the data again, or train with size={store.size}."
+        )
     training = held_out = PairDataset(store, "train")
     if config.validate_every:
         training, held_out = hold_out(training, seed=config.seed)
@@ -337,9 +421,15 @@ def _data(config: Config, store: Store | str | Path, engine: Engine,
 # %% ../nbs/09_training.ipynb #1dc49dc4
 VALIDATION_PAIRS, SAMPLES = 64, 8
 
-def _examinations(config: Config, pairs: PairDataset, engine: Engine,
-                  generate: Callable[[nn.Module, Batch], dict[str, Tensor]]) -> tuple[Callable, Callable]:
+
+def _examinations(
+    config: Config,
+    pairs: PairDataset,
+    engine: Engine,
+    generate: Callable[[nn.Module, Batch], dict[str, Tensor]],
+) -> tuple[Callable, Callable]:
     "How a generator is validated and how it is shown; `generate` gives images by name, the last is the result."
+
     def batch(count: int) -> Batch:
         chosen = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).astype(int)
         return make_batch(pairs.batch(chosen), config.size, engine.device, engine.dtype)
@@ -361,9 +451,11 @@ def _examinations(config: Config, pairs: PairDataset, engine: Engine,
     return validate, sample
 
 # %% ../nbs/09_training.ipynb #30f93b67
-def stage1_step(config: Config, stage1: nn.Module, optimizer: torch.optim.Optimizer,
-                engine: Engine) -> Callable[[Iterator[Batch]], dict[str, Tensor]]:
+def stage1_step(
+    config: Config, stage1: nn.Module, optimizer: torch.optim.Optimizer, engine: Engine
+) -> Callable[[Iterator[Batch]], dict[str, Tensor]]:
     "The function that takes one step with the next batch, and returns the mean loss of its parts."
+
     def step(batches: Iterator[Batch]) -> dict[str, Tensor]:
         parts, losses = next(batches).split(config.accumulation), []
         optimizer.zero_grad(set_to_none=True)
@@ -377,8 +469,14 @@ def stage1_step(config: Config, stage1: nn.Module, optimizer: torch.optim.Optimi
     return step
 
 # %% ../nbs/09_training.ipynb #e85d114f
-def train_stage1(config: Config, store: Store | str | Path, out: str | Path, device: torch.device | None = None,
-                 workers: int | None = None, watchers: "Sequence[Watcher]" = ()) -> nn.Module:
+def train_stage1(
+    config: Config,
+    store: Store | str | Path,
+    out: str | Path,
+    device: torch.device | None = None,
+    workers: int | None = None,
+    watchers: "Sequence[Watcher]" = (),
+) -> nn.Module:
     """Train G1 on a store's training pairs with Adam and the pose-mask loss (R12, R17).
 
     Writes stage1.safetensors, stage1.json and losses.jsonl into `out`; resumes from a checkpoint there. `workers`
@@ -395,11 +493,22 @@ def train_stage1(config: Config, store: Store | str | Path, out: str | Path, dev
         def generate(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
             return {"G1": engine.run(network, batch.stage1_input())}
 
-        run = TrainingRun(out, config, "stage 1", config.stage1_steps, {"stage1": stage1, "optimizer": optimizer},
-                          batches, identity, engine, "stage1", watchers,
-                          *_examinations(config, held_out, engine, generate))
+        run = TrainingRun(
+            out,
+            config,
+            "stage 1",
+            config.stage1_steps,
+            {"stage1": stage1, "optimizer": optimizer},
+            batches,
+            identity,
+            engine,
+            "stage1",
+            watchers,
+            *_examinations(config, held_out, engine, generate),
+        )
         _complete(run, stage1_step(config, stage1, optimizer, engine))
     return load_generator(out, "stage1", device=engine.device)
+
 
 def _complete(run: TrainingRun, step: Callable[[TrainingBatches], dict[str, Tensor]]) -> None:
     if not run.is_finished():
@@ -410,13 +519,24 @@ def _complete(run: TrainingRun, step: Callable[[TrainingBatches], dict[str, Tens
 # %% ../nbs/09_training.ipynb #db1f376d
 def _stage2_parts(players: Players) -> dict[str, Any]:
     "What of a game changes as it is played."
-    return {"stage2": players.stage2, "discriminator": players.discriminator,
-            "generator_optimizer": players.generator_optimizer,
-            "discriminator_optimizer": players.discriminator_optimizer}
+    return {
+        "stage2": players.stage2,
+        "discriminator": players.discriminator,
+        "generator_optimizer": players.generator_optimizer,
+        "discriminator_optimizer": players.discriminator_optimizer,
+    }
 
-def train_stage2(config: Config, adversary: str, store: Store | str | Path, stage1: str | Path, out: str | Path,
-                 device: torch.device | None = None, workers: int | None = None,
-                 watchers: "Sequence[Watcher]" = ()) -> nn.Module:
+
+def train_stage2(
+    config: Config,
+    adversary: str,
+    store: Store | str | Path,
+    stage1: str | Path,
+    out: str | Path,
+    device: torch.device | None = None,
+    workers: int | None = None,
+    watchers: "Sequence[Watcher]" = (),
+) -> nn.Module:
     """Train G2 on top of the frozen G1 in folder `stage1` against `adversary`, a name in `ADVERSARIES` (R14-R17).
 
     Writes stage2.safetensors, stage2.json and losses.jsonl into `out`; resumes from a checkpoint there. Returns
@@ -432,18 +552,36 @@ def train_stage2(config: Config, adversary: str, store: Store | str | Path, stag
         game = ADVERSARIES[adversary](config)
         stage2 = engine.prepare(Stage2Generator(config))
         discriminator = engine.prepare(Discriminator(config, game.in_channels))
-        players = Players(engine.prepare(coarse_generator), stage2, discriminator,
-                          game.optimizer(stage2, config.generator_learning_rate),
-                          game.optimizer(discriminator, config.discriminator_learning_rate), engine)
-        identity = {"data": file_hash(store.path), "adversary": adversary,
-                    "stage1": file_hash(Path(stage1)/"stage1.safetensors")}
+        players = Players(
+            engine.prepare(coarse_generator),
+            stage2,
+            discriminator,
+            game.optimizer(stage2, config.generator_learning_rate),
+            game.optimizer(discriminator, config.discriminator_learning_rate),
+            engine,
+        )
+        identity = {
+            "data": file_hash(store.path),
+            "adversary": adversary,
+            "stage1": file_hash(Path(stage1) / "stage1.safetensors"),
+        }
 
         def generate(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
             coarse = players.coarse(batch)
             return {"G1": coarse, "G2": coarse + engine.run(network, torch.cat([batch.condition, coarse], 1))}
 
-        run = TrainingRun(out, config, f"stage 2 ({adversary})", config.stage2_steps, _stage2_parts(players),
-                          batches, identity, engine, "stage2", watchers,
-                          *_examinations(config, held_out, engine, generate))
+        run = TrainingRun(
+            out,
+            config,
+            f"stage 2 ({adversary})",
+            config.stage2_steps,
+            _stage2_parts(players),
+            batches,
+            identity,
+            engine,
+            "stage2",
+            watchers,
+            *_examinations(config, held_out, engine, generate),
+        )
         _complete(run, lambda batches: game.play(players, batches))
     return load_generator(out, "stage2", device=engine.device)

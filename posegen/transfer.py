@@ -11,9 +11,10 @@ __all__ = ['LONGEST_SIDE', 'BAND_PIXELS', 'HEAD', 'ARMS', 'HIPS', 'KNEES', 'ANKL
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterable, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,13 +22,13 @@ from PIL import Image, ImageOps
 from torch import nn
 
 import posegen
+from .checkpoints import load_generator, save_weights
 from .core import Config, UserError, atomic_path, nearest_name
 from .data import open_store
 from .evaluation import run_generators
 from .images import as_rgb, check_size, open_image
 from .keypoints import choose_person, read_keypoint_csv, read_openpose_json
 from .pose import KEYPOINTS, crop_class
-from .training import load_generator, save_weights
 
 if TYPE_CHECKING:  # both take long to import, and are not always needed
     from matplotlib.figure import Figure
@@ -69,8 +70,10 @@ def read_photo(photo: str | Path | Image.Image | np.ndarray, name: str = "the ph
     if isinstance(photo, np.ndarray):
         colour = photo.shape[2:] in ((), (1,), (3,), (4,))
         if photo.dtype != np.uint8 or photo.ndim not in (2, 3) or not colour:
-            raise UserError(f"{name} is an array of {photo.dtype} {photo.shape}; "
-                            "give uint8 (H, W), (H, W, 3) or (H, W, 4).")
+            raise UserError(
+                f"{name} is an array of {photo.dtype} {photo.shape}; "
+                "give uint8 (H, W), (H, W, 3) or (H, W, 4)."
+            )
         if not photo.size:
             raise UserError(f"{name} is an array of {photo.shape}, without any pixel.")
         photo = Image.fromarray(photo[..., 0] if photo.shape[2:] == (1,) else photo)
@@ -123,18 +126,22 @@ def _places(keypoints: np.ndarray, indices: Iterable[int] = range(len(KEYPOINTS)
     chosen = keypoints[list(indices)]
     return np.trunc(chosen[chosen[:, 2] > 0, :2]) + 0.5
 
+
 def _mean(keypoints: np.ndarray, indices: Iterable[int]) -> np.ndarray:
     "Mean (x, y) of those keypoints that are present; nan where none is."
     places = _places(keypoints, indices)
     return places.mean(0) if len(places) else np.full(2, np.nan)
 
+
 def _torso(keypoints: np.ndarray) -> float:
     return float(np.hypot(*(_mean(keypoints, (NECK,)) - _mean(keypoints, HIPS))))
+
 
 def _head(keypoints: np.ndarray) -> float:
     "Height of the head; seen from behind, a head without keypoints is guessed from the neck."
     found = _mean(keypoints, HEAD)[1]
     return found if np.isfinite(found) else _mean(keypoints, (NECK,))[1] - 0.42 * _torso(keypoints)
+
 
 def _lowest(keypoints: np.ndarray, crop: str) -> float:
     "What the lower edge is measured from, for a crop class (`posegen.pose.crop_class`)."
@@ -215,6 +222,7 @@ def cut_out(image: Image.Image, window: Window, size: int) -> np.ndarray:
 # %% ../nbs/13_transfer.ipynb #86df03eb
 _PARTS = {"head": HEAD, "shoulders": (2, 5), "arms": ARMS, "hips": HIPS, "legs": KNEES + ANKLES}
 
+
 def check_person(keypoints: np.ndarray, name: str) -> None:
     "Raise `UserError` unless the neck and a hip of the person in `name` are present, apart from each other."
     present = keypoints[:, 2] > 0
@@ -223,8 +231,10 @@ def check_person(keypoints: np.ndarray, name: str) -> None:
         both = not present[[NECK, *HIPS]].any()
         missing = "the neck and a hip" if both else "a hip" if present[NECK] else "the neck"
         shown = f"the {_listed(seen)} of a person" if seen else "no keypoint of a person"
-        raise UserError(f"{name} shows {shown}, but {missing} must be seen to scale the pose; "
-                        "use one that shows the person from the head at least down to the hips.")
+        raise UserError(
+            f"{name} shows {shown}, but {missing} must be seen to scale the pose; "
+            "use one that shows the person from the head at least down to the hips."
+        )
     if _torso(keypoints) < 1:
         raise UserError(f"{name} has neck and hips at the same place, which gives no scale; use another one.")
 
@@ -234,8 +244,10 @@ def check_inside(keypoints: np.ndarray, photo: Photo) -> None:
     x, y, present = keypoints[NECK] / [photo.scale, photo.scale, 1]
     width, height = (round(side / photo.scale) for side in photo.image.size)
     if present and not (0 <= x < width and 0 <= y < height):
-        raise UserError(f"{photo.name} is {width} x {height} pixels, but its keypoints put the neck at x {x:.0f}, "
-                        f"y {y:.0f}; give them in pixels of the upright photo.")
+        raise UserError(
+            f"{photo.name} is {width} x {height} pixels, but its keypoints put the neck at x {x:.0f}, "
+            f"y {y:.0f}; give them in pixels of the upright photo."
+        )
 
 # %% ../nbs/13_transfer.ipynb #9b4424db
 def _listed(words: list[str]) -> str:
@@ -243,6 +255,7 @@ def _listed(words: list[str]) -> str:
 
 # %% ../nbs/13_transfer.ipynb #cc3c2e50
 _TABLE = re.compile(r"(.+\.csv)(?:#(.+))?", re.IGNORECASE)
+
 
 def is_keypoint_file(path: str | Path) -> bool:
     "Whether a path names keypoints: `.csv`, `.csv#ROW` or `.json`."
@@ -262,8 +275,9 @@ def read_pose(path: str | Path, person: str = "largest") -> np.ndarray:
     if not poses:
         raise UserError(f"{table} holds no pose.")
     if row is None and len(poses) > 1:
-        raise UserError(f"{table} holds {len(poses)} poses; name one of them, "
-                        f"for example {table}#{next(iter(poses))}.")
+        raise UserError(
+            f"{table} holds {len(poses)} poses; name one of them, for example {table}#{next(iter(poses))}."
+        )
     row = row or next(iter(poses))
     if row not in poses:
         raise UserError(f'{table} has no row "{row}"; {nearest_name(row, list(poses)[:1000])}')
@@ -277,21 +291,25 @@ def given_pose(source: str | Path | np.ndarray, person: str, name: str) -> np.nd
     if not isinstance(source, np.ndarray):
         return read_pose(source, person)
     if source.shape != (len(KEYPOINTS), 3) or source.dtype.kind not in "fiu" or not np.isfinite(source).all():
-        raise UserError(f"{name} is an array of {source.dtype} {source.shape}; give {len(KEYPOINTS)} rows of "
-                        "three finite numbers: x, y, confidence.")
+        raise UserError(
+            f"{name} is an array of {source.dtype} {source.shape}; give {len(KEYPOINTS)} rows of "
+            "three finite numbers: x, y, confidence."
+        )
     return np.where(source[:, 2:] > 0, source, 0).astype(np.float32)
 
 # %% ../nbs/13_transfer.ipynb #dd1ce166
 PRETRAINED = Path(posegen.__file__).parent / "assets" / "pretrained"
 STAGE2_ORDER = ("wgan_triplet", "triplet", "pair")  # which stage 2 of a run is taken
 
+
 def pretrained_names() -> list[str]:
     "Names of the weights that come with the package."
     return sorted(path.parent.name for path in PRETRAINED.glob("*/stage1.json"))
 
 # %% ../nbs/13_transfer.ipynb #28b057f6
-def save_pretrained(stage1: str | Path, stage2: str | Path | None, folder: str | Path,
-                    framing: Framing = Framing(), **facts) -> None:
+def save_pretrained(
+    stage1: str | Path, stage2: str | Path | None, folder: str | Path, framing: Framing = Framing(), **facts
+) -> None:
     """Write the weights in the folders `stage1` and `stage2` to `folder` in half precision, with their JSON.
 
     `facts` (such as measured errors) join those of training. Raises `UserError` where there are no weights.
@@ -304,6 +322,7 @@ def save_pretrained(stage1: str | Path, stage2: str | Path | None, folder: str |
             known |= {"precision": "float16", "framing": vars(framing), **facts}
             known.pop("kind")
             save_weights(network.half(), Path(folder), name, config, **known)
+
 
 def _description(folder: Path, name: str) -> dict[str, Any]:
     return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
@@ -343,6 +362,7 @@ def _size(folder: str | Path, name: str) -> int:
     "The image side that weights were trained for."
     return Config.from_dict(_description(Path(folder), name)["config"]).size
 
+
 def _known_framing(stage1: Path, store: Path | None) -> Framing:
     described = _description(stage1, "stage1").get("framing")
     if isinstance(described, dict) and set(described) <= set(Framing.__dataclass_fields__):
@@ -354,6 +374,7 @@ def _known_framing(stage1: Path, store: Path | None) -> Framing:
 
 # %% ../nbs/13_transfer.ipynb #34e07d23
 _REACH = {"full": "feet", "knee": "knees", "upper": "hips"}
+
 
 @dataclass
 class Transfer:
@@ -393,8 +414,9 @@ class _PersonFinder:
 
     estimator: "PoseEstimator | None" = None
 
-    def _wanted(self, pose: str | Path | Image.Image | np.ndarray, person: str,
-                messages: list[str]) -> tuple[np.ndarray, Photo | None, str]:
+    def _wanted(
+        self, pose: str | Path | Image.Image | np.ndarray, person: str, messages: list[str]
+    ) -> tuple[np.ndarray, Photo | None, str]:
         "The wanted pose, its photo if it is one, and what to call it."
         if isinstance(pose, (str, Path)) and is_keypoint_file(pose):
             return read_pose(pose, person), None, str(pose)
@@ -410,8 +432,10 @@ class _PersonFinder:
             self.estimator = MediaPipeEstimator()
         people = self.estimator.people(np.asarray(photo.image))
         if not any((one[:, 2] > 0).any() for one in people):
-            raise UserError(f"No person was found in {photo.name}; use a photo in which one is seen well, "
-                            "at least down to the hips.")
+            raise UserError(
+                f"No person was found in {photo.name}; use a photo in which one is seen well, "
+                "at least down to the hips."
+            )
         chosen = choose_person(people, person, photo.name)
         if len(people) > 1:
             messages.append(f"{photo.name} shows {len(people)} people; the largest was taken.")
@@ -422,8 +446,10 @@ def _remarks(own: np.ndarray, wanted: np.ndarray, target: np.ndarray) -> list[st
     "What is unusual about this photo and pose."
     remarks, reach = [], {"upper": 0, "knee": 1, "full": 2}
     if reach[crop_class(own)] < reach[crop_class(wanted)]:
-        remarks.append(f"The photo shows the person down to the {_REACH[crop_class(own)]}, the pose goes down "
-                       f"to the {_REACH[crop_class(wanted)]}: what lies between is invented.")
+        remarks.append(
+            f"The photo shows the person down to the {_REACH[crop_class(own)]}, the pose goes down "
+            f"to the {_REACH[crop_class(wanted)]}: what lies between is invented."
+        )
     lost = np.flatnonzero((wanted[:, 2] > 0) & (target[:, 2] == 0))
     if len(lost):
         names = _listed([KEYPOINTS[index].replace("_", " ") for index in lost])
@@ -438,14 +464,24 @@ class PoseTransfer(_PersonFinder):
     people in photos; by default MediaPipe's, made when it is first needed.
     """
 
-    def __init__(self, stage1: nn.Module, stage2: nn.Module | None, size: int, framing: Framing = Framing(),
-                 estimator: "PoseEstimator | None" = None):
+    def __init__(
+        self,
+        stage1: nn.Module,
+        stage2: nn.Module | None,
+        size: int,
+        framing: Framing = Framing(),
+        estimator: "PoseEstimator | None" = None,
+    ):
         self.stage1, self.stage2, self.size = stage1, stage2, size
         self.framing, self.estimator = framing, estimator
 
     @classmethod
-    def from_pretrained(cls, path_or_name: str | Path = "embedded", stage2: str | Path | None = None,
-                        estimator: "PoseEstimator | None" = None) -> "PoseTransfer":
+    def from_pretrained(
+        cls,
+        path_or_name: str | Path = "embedded",
+        stage2: str | Path | None = None,
+        estimator: "PoseEstimator | None" = None,
+    ) -> "PoseTransfer":
         """Load weights by a name of the package, from a folder, or from a folder of runs (`find_weights`).
 
         `stage2` names a folder with another stage 2. Raises `UserError` for unknown, damaged or unfitting
@@ -457,13 +493,19 @@ class PoseTransfer(_PersonFinder):
         refine = load_generator(folder2, "stage2") if folder2 else None
         size = _size(folder1, "stage1")
         if folder2 and (other := _size(folder2, "stage2")) != size:
-            raise UserError(f"Stage 2 in {folder2} was trained at {other} pixels, stage 1 in {folder1} at "
-                            f"{size}; take two of one run.")
+            raise UserError(
+                f"Stage 2 in {folder2} was trained at {other} pixels, stage 1 in {folder1} at "
+                f"{size}; take two of one run."
+            )
         return cls(coarse, refine, size, _known_framing(folder1, store), estimator)
 
-    def transfer(self, image: str | Path | Image.Image | np.ndarray,
-                 pose: str | Path | Image.Image | np.ndarray,
-                 person: str = "largest", keypoints: str | Path | np.ndarray | None = None) -> Transfer:
+    def transfer(
+        self,
+        image: str | Path | Image.Image | np.ndarray,
+        pose: str | Path | Image.Image | np.ndarray,
+        person: str = "largest",
+        keypoints: str | Path | np.ndarray | None = None,
+    ) -> Transfer:
         """The person of a photo in another pose.
 
         `image`: a file, a Pillow image or a uint8 array. `pose`: another such photo, a keypoint file
@@ -494,12 +536,26 @@ class PoseTransfer(_PersonFinder):
         refiners = {} if self.stage2 is None else {"G2": self.stage2}
         results = run_generators(self.stage1, refiners, condition[None], target[None])
         refined = results["G2"][0] if refiners else None
-        return Transfer(condition, into_frame(own, window, self.size), target, results["G1"][0], refined,
-                        picture, messages)
+        return Transfer(
+            condition,
+            into_frame(own, window, self.size),
+            target,
+            results["G1"][0],
+            refined,
+            picture,
+            messages,
+        )
 
 # %% ../nbs/13_transfer.ipynb #4f98fc37
-def transfer_file(photo: str | Path, pose: str | Path, out: str | Path, model: str | Path = "embedded",
-                  overlay: bool = False, person: str = "largest", keypoints: str | Path | None = None) -> str:
+def transfer_file(
+    photo: str | Path,
+    pose: str | Path,
+    out: str | Path,
+    model: str | Path = "embedded",
+    overlay: bool = False,
+    person: str = "largest",
+    keypoints: str | Path | None = None,
+) -> str:
     """The person of `photo` in the pose of `pose` (photo or keypoint file), written to `out` (.png).
 
     `model` as in `PoseTransfer.from_pretrained`; with `overlay`, a comparison is written beside `out`, with
@@ -512,8 +568,10 @@ def transfer_file(photo: str | Path, pose: str | Path, out: str | Path, model: s
     if overlay:
         _check_out(beside, [Path(photo), Path(pose)])
     if Path(photo).exists() and Path(pose).exists() and Path(photo).samefile(pose):
-        raise UserError(f"{photo} is given as the photo and as the pose; "
-                        "name another photo, or a keypoint file, for the pose.")
+        raise UserError(
+            f"{photo} is given as the photo and as the pose; "
+            "name another photo, or a keypoint file, for the pose."
+        )
     result = PoseTransfer.from_pretrained(model).transfer(photo, pose, person, keypoints)
     comparison = result.comparison() if overlay else None
     try:
@@ -524,8 +582,9 @@ def transfer_file(photo: str | Path, pose: str | Path, out: str | Path, model: s
 
             save_figure(comparison, out.with_name(beside.stem))
     except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror or error}); "
-                        "name another folder with --out.") from None
+        raise UserError(
+            f"{out} cannot be written ({error.strerror or error}); name another folder with --out."
+        ) from None
     files = f"{out} and {beside}" if overlay else str(out)
     notes = [f"note: {message}" for message in result.messages]
     return "\n".join([*notes, f"written: {files} ({len(result.image)} pixels a side)"])
@@ -533,8 +592,9 @@ def transfer_file(photo: str | Path, pose: str | Path, out: str | Path, model: s
 # %% ../nbs/13_transfer.ipynb #e7c2c086
 def _check_out(out: Path, inputs: list[Path]) -> None:
     if out.suffix.lower() != ".png":
-        raise UserError(f"{out} does not end in .png, the only format that is written; "
-                        f"name it {out.stem}.png.")
+        raise UserError(
+            f"{out} does not end in .png, the only format that is written; name it {out.stem}.png."
+        )
     if not out.parent.is_dir():
         raise UserError(f"There is no folder {out.parent} to write {out.name} into; make it first.")
     if out.is_dir():

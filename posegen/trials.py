@@ -19,15 +19,16 @@ import torch
 from torch import Tensor, nn
 
 from .adversaries import ADVERSARIES, Batch, Players, TripletAdversary, clip_weights
+from .checkpoints import load_generator, remove_checkpoints, save_weights
 from .claims import HeldOut
 from .core import Config, UserError, atomic_path, best_device, file_hash, progress, seed_everything
 from .data import PairDataset, Store, to_uint8
-from .engine import adam
+from .engine import adam, fast_layout
+from .loading import TrainingBatches
 from .losses import pose_mask_loss
 from .networks import Discriminator, Stage1Generator, Stage2Generator
 from .pose import crop_class
-from .training import (TrainingBatches, TrainingRun, fast_layout, load_generator, remove_checkpoints,
-                              save_weights)
+from .training import TrainingRun
 
 # %% ../nbs/17b_trials.ipynb #ed32e4ce
 WORLDS = ("background", "rare_closeups", "common_closeups", "one_direction")
@@ -46,8 +47,10 @@ def write_world(store: Store, world: str, path: str | Path, seed: int = 0) -> No
         train = store.split[pairs[:, 0]] == 0
         for part in (train, ~train):
             if not close[part].any() or close[part].all():
-                raise UserError(f"{store.path} has upper bodies only or none at all in one of its splits, so "
-                                f"the world {world} cannot be made from it.")
+                raise UserError(
+                    f"{store.path} has upper bodies only or none at all in one of its splits, so "
+                    f"the world {world} cannot be made from it."
+                )
         pairs = pairs[_chosen_pairs(store, world, close, train, generator)]
     with atomic_path(path) as temporary:
         shutil.copyfile(store.path, temporary)
@@ -79,12 +82,13 @@ def changed_backgrounds(store: Store, generator: np.random.Generator) -> np.ndar
     return images
 
 # %% ../nbs/17b_trials.ipynb #b8a4b313
-def _chosen_pairs(store: Store, world: str, close: np.ndarray, train: np.ndarray,
-                  generator: np.random.Generator) -> np.ndarray:
+def _chosen_pairs(
+    store: Store, world: str, close: np.ndarray, train: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
     # Row numbers of the pairs of a world, the test pairs as they are (but not in `one_direction`).
     test, upper, others = (np.flatnonzero(rows) for rows in (~train, train & close, train & ~close))
     if world == "rare_closeups":
-        kept = generator.permutation(upper)[:max(1, len(upper) // 20)]
+        kept = generator.permutation(upper)[: max(1, len(upper) // 20)]
         return np.sort(np.concatenate([test, others, kept]))
     if world == "common_closeups":
         repeated = np.resize(generator.permutation(upper), len(others))
@@ -96,9 +100,10 @@ def _chosen_pairs(store: Store, world: str, close: np.ndarray, train: np.ndarray
 @dataclass
 class Look:
     "What a game had made after some steps: its clock, and for each metric a value for each person."
+
     step: int
-    clock: dict[str, float]                   # seconds of training: `wall` and `processor` (of all threads)
-    values: dict[str, np.ndarray] | None      # None: diverged
+    clock: dict[str, float]  # seconds of training: `wall` and `processor` (of all threads)
+    values: dict[str, np.ndarray] | None  # None: diverged
 
     def to_dict(self) -> dict[str, Any]:
         "For JSON, with six digits and without the clock, which never repeats."
@@ -112,13 +117,15 @@ def six_digits(values: dict[str, np.ndarray]) -> dict[str, list[float]]:
 # %% ../nbs/17b_trials.ipynb #7a15f1f5
 class SingleImageAdversary(TripletAdversary):
     "The control for the triplet: targets against generated images, without condition images as negatives."
+
     name = "single"
 
     def __init__(self, config: Config):
         self.config, self.reconstruction_weight = config, config.triplet_reconstruction_weight
 
-    def logits(self, discriminator: nn.Module, batch: Batch,
-               generated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def logits(
+        self, discriminator: nn.Module, batch: Batch, generated: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         "Logits of the generated images (N,), of the same as the only negatives, and of the targets (N,)."
         fake, real = discriminator(torch.cat([generated, batch.target])).chunk(2)
         return fake, fake, real
@@ -127,8 +134,9 @@ class SingleImageAdversary(TripletAdversary):
 GAMES = {**ADVERSARIES, "single": SingleImageAdversary}
 
 # %% ../nbs/17b_trials.ipynb #6d6c5681
-def _players(config: Config, adversary: Any, stage1: str | Path, scale: float,
-             device: torch.device) -> Players:
+def _players(
+    config: Config, adversary: Any, stage1: str | Path, scale: float, device: torch.device
+) -> Players:
     "The trained G1, and G2 and D with their initial weights times `scale`."
     coarse_generator = load_generator(stage1, "stage1", config, device)
     seed_everything(config.seed)
@@ -136,13 +144,25 @@ def _players(config: Config, adversary: Any, stage1: str | Path, scale: float,
     discriminator = fast_layout(Discriminator(config, adversary.in_channels)).to(device)
     for network in (stage2, discriminator):
         scale_weights(network, scale)
-    return Players(coarse_generator, stage2, discriminator,
-                   adversary.optimizer(stage2, config.generator_learning_rate),
-                   adversary.optimizer(discriminator, config.discriminator_learning_rate))
+    return Players(
+        coarse_generator,
+        stage2,
+        discriminator,
+        adversary.optimizer(stage2, config.generator_learning_rate),
+        adversary.optimizer(discriminator, config.discriminator_learning_rate),
+    )
 
 # %% ../nbs/17b_trials.ipynb #75a70159
-def play(config: Config, game: str, store: Store, stage1: str | Path, looks: Sequence[int], held_out: HeldOut,
-         scale: float = 1.0, device: torch.device | None = None) -> list[Look]:
+def play(
+    config: Config,
+    game: str,
+    store: Store,
+    stage1: str | Path,
+    looks: Sequence[int],
+    held_out: HeldOut,
+    scale: float = 1.0,
+    device: torch.device | None = None,
+) -> list[Look]:
     """Train G2 on the G1 in folder `stage1` in a game of `GAMES`, and look at it after each step in `looks`.
 
     Step 0 is the untrained G2. Initial weights and batches are those of `train_stage2` with this
@@ -156,8 +176,10 @@ def play(config: Config, game: str, store: Store, stage1: str | Path, looks: Seq
         if step:
             began = time.monotonic(), time.process_time()
             logs = adversary.play(players, batches)
-            clock = dict(wall=clock["wall"] + time.monotonic() - began[0],
-                         processor=clock["processor"] + time.process_time() - began[1])
+            clock = dict(
+                wall=clock["wall"] + time.monotonic() - began[0],
+                processor=clock["processor"] + time.process_time() - began[1],
+            )
             if not all(math.isfinite(value) for value in logs.values()):
                 return seen + [Look(step, clock, None)]
         if step in looks:
@@ -175,8 +197,9 @@ def scale_weights(network: nn.Module, scale: float) -> None:
 
 # %% ../nbs/17b_trials.ipynb #69ef3e80
 @torch.inference_mode()
-def refine(stage1: nn.Module, stage2: nn.Module | None, held_out: HeldOut,
-           device: torch.device) -> np.ndarray:
+def refine(
+    stage1: nn.Module, stage2: nn.Module | None, held_out: HeldOut, device: torch.device
+) -> np.ndarray:
     "The images uint8 (N, S, S, 3) that both stages, or with `stage2` None the first, make of held-out pairs."
     images = []
     for batch in held_out.batches(device):
@@ -190,15 +213,27 @@ def refine(stage1: nn.Module, stage2: nn.Module | None, held_out: HeldOut,
 def _beginners(config: Config, game: Any, device: torch.device) -> tuple[Players, torch.optim.Optimizer]:
     "All three networks with initial weights, and the optimizer of G1, which is no player otherwise."
     seed_everything(config.seed)
-    stage1, stage2, discriminator = (fast_layout(network).to(device) for network in (
-        Stage1Generator(config), Stage2Generator(config), Discriminator(config, game.in_channels)))
-    players = Players(stage1, stage2, discriminator, game.optimizer(stage2, config.generator_learning_rate),
-                      game.optimizer(discriminator, config.discriminator_learning_rate))
+    stage1, stage2, discriminator = (
+        fast_layout(network).to(device)
+        for network in (
+            Stage1Generator(config),
+            Stage2Generator(config),
+            Discriminator(config, game.in_channels),
+        )
+    )
+    players = Players(
+        stage1,
+        stage2,
+        discriminator,
+        game.optimizer(stage2, config.generator_learning_rate),
+        game.optimizer(discriminator, config.discriminator_learning_rate),
+    )
     return players, adam(stage1, config.stage1_learning_rate, config)
 
 # %% ../nbs/17b_trials.ipynb #a965fbbe
-def train_together(config: Config, adversary: str, store: Store, out: str | Path,
-                   device: torch.device | None = None) -> tuple[Stage1Generator, Stage2Generator]:
+def train_together(
+    config: Config, adversary: str, store: Store, out: str | Path, device: torch.device | None = None
+) -> tuple[Stage1Generator, Stage2Generator]:
     """Train G1 and G2 from scratch at the same time for `config.stage1_steps`, against `pair` or `triplet`.
 
     Writes stage1 and stage2 weights and losses.jsonl into `out`; resumes from a checkpoint there."""
@@ -206,13 +241,19 @@ def train_together(config: Config, adversary: str, store: Store, out: str | Path
     game = ADVERSARIES[adversary](config)
     players, optimizer = _beginners(config, game, device)
     stage1, stage2 = players.stage1, players.stage2
-    parts = {"stage1": stage1, "stage2": stage2, "discriminator": players.discriminator,
-             "stage1_optimizer": optimizer, "generator_optimizer": players.generator_optimizer,
-             "discriminator_optimizer": players.discriminator_optimizer}
+    parts = {
+        "stage1": stage1,
+        "stage2": stage2,
+        "discriminator": players.discriminator,
+        "stage1_optimizer": optimizer,
+        "generator_optimizer": players.generator_optimizer,
+        "discriminator_optimizer": players.discriminator_optimizer,
+    }
     identity = {"data": file_hash(store.path), "adversary": adversary}
     batches = TrainingBatches(PairDataset(store, "train"), config, device)
-    run = TrainingRun(out, config, f"both stages ({adversary})", config.stage1_steps, parts, batches,
-                      identity)
+    run = TrainingRun(
+        out, config, f"both stages ({adversary})", config.stage1_steps, parts, batches, identity
+    )
     run.resume()
 
     def step(batches: TrainingBatches) -> dict[str, Tensor]:
@@ -220,7 +261,7 @@ def train_together(config: Config, adversary: str, store: Store, out: str | Path
         coarse = stage1(batch.stage1_input())
         own = pose_mask_loss(coarse, batch.target, batch.mask, config.mask_weight)
         optimizer.zero_grad(set_to_none=True)
-        own.backward(retain_graph=True)            # the game sends its gradient through the same coarse image
+        own.backward(retain_graph=True)  # the game sends its gradient through the same coarse image
         generated = coarse + stage2(torch.cat([batch.condition, coarse], 1))
         logs = game.discriminator_step(players, batch, generated)
         logs |= game.generator_step(players, batch, generated)
@@ -234,9 +275,16 @@ def train_together(config: Config, adversary: str, store: Store, out: str | Path
     return stage1.eval(), stage2.eval()
 
 # %% ../nbs/17b_trials.ipynb #a75d10aa
-def train_discriminator(config: Config, game: str, store: Store, stage1: str | Path, opponent: str,
-                        steps: int, held_out: HeldOut,
-                        device: torch.device | None = None) -> dict[str, np.ndarray]:
+def train_discriminator(
+    config: Config,
+    game: str,
+    store: Store,
+    stage1: str | Path,
+    opponent: str,
+    steps: int,
+    held_out: HeldOut,
+    device: torch.device | None = None,
+) -> dict[str, np.ndarray]:
     """Train only D, against `coarse` (G1 in folder `stage1`) or `identity`; returns its held-out logits.
 
     `condition` (triplet games only), `generated` and `target`, (N,) each, shown as they were in training."""
@@ -268,6 +316,6 @@ def _sorted_logits(answers: Iterable[tuple[Tensor, Tensor, Tensor]]) -> dict[str
     for fake, negatives, real in answers:
         logits["generated"].append(fake)
         logits["target"].append(real)
-        if len(negatives) == 2 * len(fake):            # the first half are the condition images
-            logits["condition"].append(negatives[:len(fake)])
+        if len(negatives) == 2 * len(fake):  # the first half are the condition images
+            logits["condition"].append(negatives[: len(fake)])
     return {name: torch.cat(values).cpu().numpy() for name, values in logits.items() if values}

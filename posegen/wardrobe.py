@@ -19,8 +19,24 @@ def palette(*codes: str) -> np.ndarray:
 
 
 CLOTH = palette(
-    "f2f0ea", "1f1f24", "2f3d5e", "b3262f", "d9b04a", "3f6fa3", "5a7f60", "9c7b66", "d59aac",
-    "7c7e84", "5c3550", "1f5964", "d9703f", "a9c4d8", "c9bd9f", "45342b", "7a9a8a", "e6d3d0",
+    "f2f0ea",
+    "1f1f24",
+    "2f3d5e",
+    "b3262f",
+    "d9b04a",
+    "3f6fa3",
+    "5a7f60",
+    "9c7b66",
+    "d59aac",
+    "7c7e84",
+    "5c3550",
+    "1f5964",
+    "d9703f",
+    "a9c4d8",
+    "c9bd9f",
+    "45342b",
+    "7a9a8a",
+    "e6d3d0",
 )
 TROUSERS = palette("1f2024", "2e3850", "77705f", "585c50", "a59a84", "8b8d92", "dcd6c8", "4c3b33")
 DENIM = palette("3d5173", "5f7da0", "27304a", "93aac0", "2a2b30")

@@ -38,12 +38,12 @@ class Watcher(Protocol):
         "The run has ended, well or not."
 
 # %% ../nbs/09d_watching.ipynb #cf0779e2
-_WIDTH, _COLUMNS = 9.6, 4                                  # inches; curve panels in a row, at most
-_PANEL_HEIGHT, _LEFT, _ABOVE, _BELOW = 1.5, 0.5, 0.27, 0.4     # inches: a panel, and the room around it
-_PICTURE, _GAP, _EXAMPLES = 1.0, 0.04, 8                   # inches (about), inches, examples at most
-_CURVE_COLOURS = ("#0072B2", "#D55E00")                    # as in posegen.plots
+_WIDTH, _COLUMNS = 9.6, 4  # inches; curve panels in a row, at most
+_PANEL_HEIGHT, _LEFT, _ABOVE, _BELOW = 1.5, 0.5, 0.27, 0.4  # inches: a panel, and the room around it
+_PICTURE, _GAP, _EXAMPLES = 1.0, 0.04, 8  # inches (about), inches, examples at most
+_CURVE_COLOURS = ("#0072B2", "#D55E00")  # as in posegen.plots
 _NOT_CURVES = ("step", "seconds")
-_JOINS = {"validation_error": "reconstruction_loss"}       # the same measure, of people kept aside
+_JOINS = {"validation_error": "reconstruction_loss"}  # the same measure, of people kept aside
 
 
 def watching_figure(label: str, history: list[dict[str, float]], images: Mapping[str, np.ndarray]) -> Figure:
@@ -83,8 +83,11 @@ def _panels(history: list[dict[str, float]]) -> list[list[str]]:
     "The logged names, those together that share a panel."
     names = list(dict.fromkeys(name for row in history for name in row if name not in _NOT_CURVES))
     joining = {name: _JOINS[name] for name in names if _JOINS.get(name) in names}
-    return [[name, *(other for other in joining if joining[other] == name)]
-            for name in names if name not in joining]
+    return [
+        [name, *(other for other in joining if joining[other] == name)]
+        for name in names
+        if name not in joining
+    ]
 
 
 def _picture_places(images: Mapping[str, np.ndarray]) -> tuple[float, list[tuple[float, float]]]:
@@ -93,8 +96,10 @@ def _picture_places(images: Mapping[str, np.ndarray]) -> tuple[float, list[tuple
     number, room, between = max(len(images), 1), _WIDTH - 0.1, 0.15
     across = max(round(room / (number * (_PICTURE + _GAP) + between)), 1)
     side = (room / across - between) / number - _GAP
-    return side, [(0.1 + i % across * room / across, i // across * (side + _GAP))
-                  for i in range(min(examples, _EXAMPLES))]
+    return side, [
+        (0.1 + i % across * room / across, i // across * (side + _GAP))
+        for i in range(min(examples, _EXAMPLES))
+    ]
 
 
 def _curve(history: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -106,8 +111,14 @@ def _curve(history: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.n
 def _draw_curves(axes: Axes, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
     for colour, (name, (steps, values)) in zip(_CURVE_COLOURS, curves.items()):
         axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.35)
-        axes.plot(steps, running_mean(values, max(1, len(values) // 12)), color=colour,
-                  label=name.split("_")[0], marker="o" if len(steps) < 3 else None, markersize=3)
+        axes.plot(
+            steps,
+            running_mean(values, max(1, len(values) // 12)),
+            color=colour,
+            label=name.split("_")[0],
+            marker="o" if len(steps) < 3 else None,
+            markersize=3,
+        )
     together = np.concatenate([values for _, values in curves.values()])
     if together.min() > 0 and together.max() > 30 * together.min():
         axes.set_yscale("log")
@@ -122,8 +133,8 @@ def _draw_curves(axes: Axes, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
 class LivePlot:
     "A watcher that keeps one picture in the notebook up to date: curves of all logs, and the latest samples."
 
-    least_seconds = 5.0              # between two drawings
-    least_times = 100                # ... and this many times what the last one took
+    least_seconds = 5.0  # between two drawings
+    least_times = 100  # ... and this many times what the last one took
 
     def __init__(self, label: str):
         self.label = label
@@ -131,8 +142,8 @@ class LivePlot:
         self.images: dict[str, np.ndarray] = {}
         self.drawings, self.drawing_seconds = 0, 0.0
         self._display: DisplayHandle | None = None
-        self._next = -math.inf       # when the next drawing is due
-        self._stale = False          # has anything changed since the last one?
+        self._next = -math.inf  # when the next drawing is due
+        self._stale = False  # has anything changed since the last one?
 
     def resumed(self, history: list[dict[str, float]]) -> None:
         self.history = list(history)
@@ -188,13 +199,16 @@ class TensorBoardLog:
 
     Raises `UserError` where the package tensorboard is missing.
     """
+
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise UserError("Logs for TensorBoard need the package tensorboard, which is not installed: "
-                            "pip install 'posegen[tensorboard]'.") from None
+            raise UserError(
+                "Logs for TensorBoard need the package tensorboard, which is not installed: "
+                "pip install 'posegen[tensorboard]'."
+            ) from None
         self._open = SummaryWriter
         self._writer: Any = None
 

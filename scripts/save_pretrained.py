@@ -6,6 +6,7 @@ RUN is the folder of runs of `posegen reproduce`. Of several stages 2, the one t
 taken. Afterwards `PoseTransfer.from_pretrained(NAME)` and `posegen transfer --model NAME` find them. The same weights
 give the same files.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from posegen.core import UserError
 from posegen.data import open_store
 from posegen.transfer import PRETRAINED, PoseTransfer, find_weights, measure_framing, save_pretrained
 
-LARGEST_MB = 20.0                # of what comes with the package under one name
+LARGEST_MB = 20.0  # of what comes with the package under one name
 
 
 def save(run: Path, name: str, pretrained: Path = PRETRAINED) -> str:
@@ -24,16 +25,20 @@ def save(run: Path, name: str, pretrained: Path = PRETRAINED) -> str:
     stage1, stage2, store = find_weights(run)
     if stage2 is None or store is None:
         lacking = "stage 2" if stage2 is None else "store"
-        raise UserError(f"{run} is not finished: it has no {lacking} yet; run the same posegen reproduce again.")
+        raise UserError(
+            f"{run} is not finished: it has no {lacking} yet; run the same posegen reproduce again."
+        )
     whole = [stage1 / "stage1.safetensors", stage2 / "stage2.safetensors"]
-    size = sum(path.stat().st_size for path in whole) / 2e6          # trained in 32 bits, kept in 16
+    size = sum(path.stat().st_size for path in whole) / 2e6  # trained in 32 bits, kept in 16
     if size > LARGEST_MB:
-        raise UserError(f"The generators of {run} take {size:.1f} MB in half precision, more than the {LARGEST_MB:g} "
-                        "MB that go with the package: train narrower ones (--set width=…).")
+        raise UserError(
+            f"The generators of {run} take {size:.1f} MB in half precision, more than the {LARGEST_MB:g} "
+            "MB that go with the package: train narrower ones (--set width=…)."
+        )
     data = open_store(store)
     framing = measure_framing(data.keypoints[data.split == 0], data.size)
     save_pretrained(stage1, stage2, pretrained / name, framing, source=data.source)
-    PoseTransfer.from_pretrained(pretrained / name)                  # can they be read?
+    PoseTransfer.from_pretrained(pretrained / name)  # can they be read?
     return f"{stage1.name} and {stage2.name} of {run}, {size:.1f} MB: {pretrained / name}"
 
 

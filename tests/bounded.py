@@ -1,11 +1,13 @@
 "Programs that a test starts: they end within a time, and nothing of them is left behind."
+
 import os
 import signal
 import subprocess
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any
 
 import psutil
 
@@ -20,8 +22,16 @@ def bounded(words: Sequence[Any], seconds: float = 120, **options: Any) -> Itera
     then goes on.
     """
     places = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    options = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                   env={**os.environ, "PYTHONPATH": places, **options.pop("env", {})}) | options
+    options = (
+        dict(
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": places, **options.pop("env", {})},
+        )
+        | options
+    )
     with subprocess.Popen([str(word) for word in words], **options) as program:
         end = threading.Timer(seconds, kill_all, [program.pid])
         end.start()

@@ -1,4 +1,5 @@
 "Shared by the tests: the command line in this process, and a folder of images with a keypoint table."
+
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from posegen.cli import main
 
 class Outcome:
     "Exit status and what was printed."
+
     def __init__(self, status, out, error):
         self.status, self.out, self.error = status, out, error
 
@@ -17,6 +19,7 @@ class Outcome:
 @pytest.fixture
 def posegen(capsys):
     "Runs `posegen WORDS` in this process."
+
     def run(*words):
         capsys.readouterr()
         try:
@@ -24,6 +27,7 @@ def posegen(capsys):
         except SystemExit as leaving:
             status = leaving.code
         return Outcome(status, *capsys.readouterr())
+
     return run
 
 

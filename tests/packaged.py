@@ -1,12 +1,26 @@
 "The package as others get it: source archive, wheel, installation in a folder of its own."
+
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("posegen", "nbs", "setup.py", "settings.ini", "pyproject.toml", "MANIFEST.in", "README.md", "CHANGELOG.md",
-           "CONTRIBUTING.md", "LICENSE", "NOTICE", "requirements.txt", "constraints.txt")
+SOURCES = (
+    "posegen",
+    "nbs",
+    "setup.py",
+    "settings.ini",
+    "pyproject.toml",
+    "MANIFEST.in",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "NOTICE",
+    "requirements.txt",
+    "constraints.txt",
+)
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 OFFLINE = ["--no-deps", "--no-index"]
 
@@ -17,14 +31,16 @@ def build(folder: Path) -> Path:
     copy.mkdir()
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*_checkpoints"))
+            shutil.copytree(
+                ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*_checkpoints")
+            )
         else:
             shutil.copy(ROOT / name, copy)
     make = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
     run([sys.executable, "-c", make, folder], cwd=copy)
-    archive, = folder.glob("*.tar.gz")
+    (archive,) = folder.glob("*.tar.gz")
     run([*PIP, "wheel", *OFFLINE, "--no-build-isolation", "--wheel-dir", folder, archive])
-    wheel, = folder.glob("*.whl")
+    (wheel,) = folder.glob("*.whl")
     return wheel
 
 
@@ -35,5 +51,7 @@ def install(folder: Path) -> Path:
 
 
 def run(words: list, **options) -> None:
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=120, **options)
+    done = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, timeout=120, **options
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -4,6 +4,7 @@ In JupyterLab, and in Notebook 7 too where it is installed (`pip install noteboo
 POSEGEN_SCREENSHOTS=FOLDER, pictures of the widgets are left there: both themes, a wide page and a phone's;
 `explore.png` is the one in the README. Nothing here waits without end.
 """
+
 import importlib.util
 import json
 import os
@@ -37,10 +38,18 @@ pytestmark = [
     pytest.mark.skipif(bool(ABSENT), reason=f"not installed: pip install {' '.join(ABSENT)}"),
 ]
 # as root, Chromium has no sandbox of its own; and it must not look for updates
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-SECONDS = 60                # for one step of a test
-TEST_SECONDS = 240          # for a whole test
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--no-proxy-server",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SECONDS = 60  # for one step of a test
+TEST_SECONDS = 240  # for a whole test
 ROWS = ("G1", "Triplet", "Target")
 ERRORS = {"G1": np.array([0.1, 0.3, 0.2]), "Triplet": np.array([0.1, 0.2, 0.3])}
 
@@ -91,8 +100,10 @@ def test_no_process_is_left_when_a_test_fails():
         subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)
         print('ready', flush=True)
         time.sleep(600)"""
-    with pytest.raises(ZeroDivisionError), \
-            server([sys.executable, "-c", code], patience=0.2, stdout=subprocess.PIPE) as stubborn:
+    with (
+        pytest.raises(ZeroDivisionError),
+        server([sys.executable, "-c", code], patience=0.2, stdout=subprocess.PIPE) as stubborn,
+    ):
         assert stubborn.stdout.readline() == b"ready\n"
         family = [*stubborn.children(recursive=True), psutil.Process(stubborn.pid)]
         assert len(family) == 2
@@ -108,13 +119,21 @@ def results(one_person):
     "What 40_evaluate leaves, for three examples; the second one has the largest error."
     images, keypoints = one_person
     target, condition = images[[2, 5, 9]], images[[0, 0, 0]]
-    pictures = {"Target": target, "G1": target // 2 + images[[1, 1, 1]] // 2,
-                "Triplet": target // 4 * 3 + 50}
-    return dict(condition=condition, target=target, target_keypoints=keypoints[[2, 5, 9]],
-                people=np.arange(3), crop_class=np.array(["full"] * 3), condition_names=np.array(list("abc")),
-                target_names=np.array(list("def")), rows=np.array(ROWS[:2]),
-                reasons=np.array(["patterned"]), reasons_apply=np.array([[False], [True], [False]]),
-                **pictures, **{f"error {row}": values for row, values in ERRORS.items()})
+    pictures = {"Target": target, "G1": target // 2 + images[[1, 1, 1]] // 2, "Triplet": target // 4 * 3 + 50}
+    return dict(
+        condition=condition,
+        target=target,
+        target_keypoints=keypoints[[2, 5, 9]],
+        people=np.arange(3),
+        crop_class=np.array(["full"] * 3),
+        condition_names=np.array(list("abc")),
+        target_names=np.array(list("def")),
+        rows=np.array(ROWS[:2]),
+        reasons=np.array(["patterned"]),
+        reasons_apply=np.array([[False], [True], [False]]),
+        **pictures,
+        **{f"error {row}": values for row, values in ERRORS.items()},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -141,22 +160,39 @@ def address(folder, request):
         port = probe.getsockname()[1]
     home = folder / f".home_{request.param}"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
-    environment |= dict(HOME=str(home), JUPYTER_CONFIG_DIR=str(home / "config"),
-                        JUPYTER_DATA_DIR=str(home / "data"), PYTHONPATH=str(ROOT))
+    environment |= dict(
+        HOME=str(home),
+        JUPYTER_CONFIG_DIR=str(home / "config"),
+        JUPYTER_DATA_DIR=str(home / "data"),
+        PYTHONPATH=str(ROOT),
+    )
     # it asks nobody whether they want news
     news = home / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
     news.mkdir(parents=True)
     (news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
     application = {"jupyterlab": "LabApp", "notebook": "JupyterNotebookApp"}[request.param]
-    command = [sys.executable, "-m", request.param, "--no-browser", "--allow-root", f"--port={port}",
-               "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}",
-               "--LabApp.news_url=None", f"--{application}.expose_app_in_browser=True",
-               "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    path = {"jupyterlab": "lab/tree/explore.ipynb?reset",
-            "notebook": "notebooks/explore.ipynb"}[request.param]
+    command = [
+        sys.executable,
+        "-m",
+        request.param,
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--ServerApp.ip=127.0.0.1",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.news_url=None",
+        f"--{application}.expose_app_in_browser=True",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    path = {"jupyterlab": "lab/tree/explore.ipynb?reset", "notebook": "notebooks/explore.ipynb"}[
+        request.param
+    ]
     log = home.with_suffix(".log")
-    with open(log, "w") as file, \
-            server(command, env=environment, cwd=folder, stdout=file, stderr=subprocess.STDOUT) as process:
+    with (
+        open(log, "w") as file,
+        server(command, env=environment, cwd=folder, stdout=file, stderr=subprocess.STDOUT) as process,
+    ):
         wait_for(f"http://127.0.0.1:{port}/api", process, log)
         yield f"http://127.0.0.1:{port}/{path}"
 
@@ -215,7 +251,7 @@ def run_all(page):
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
     page.locator(".jp-Toolbar-kernelName", has_text="Python 3").first.wait_for()
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    page.failures.clear()               # what the application does while it starts is its own affair
+    page.failures.clear()  # what the application does while it starts is its own affair
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.locator(".pose-editor").wait_for()
@@ -241,7 +277,8 @@ def note_host(foreign, url):
 def pixels(page, picture):
     "What an <img> shows, (H, W, 3) of integers."
     # the picture may be exchanged for a newer one at any moment, so it is waited for and read without a pause
-    values, width = page.evaluate("""async ([css, milliseconds]) => {
+    values, width = page.evaluate(
+        """async ([css, milliseconds]) => {
         const end = performance.now() + milliseconds;
         let image = document.querySelector(css);
         while (!(image?.complete && image.naturalWidth > 0)) {
@@ -254,7 +291,9 @@ def pixels(page, picture):
         const pen = canvas.getContext("2d");
         pen.drawImage(image, 0, 0);
         return [[...pen.getImageData(0, 0, canvas.width, canvas.height).data], canvas.width];
-    }""", [picture, 1000 * SECONDS / 3])
+    }""",
+        [picture, 1000 * SECONDS / 3],
+    )
     return np.array(values).reshape(-1, width, 4)[..., :3]
 
 
@@ -322,7 +361,7 @@ def test_a_wrist_is_dragged(page, tmp_path):
     # the pixels change most where the hand was and where it is now
     change = np.abs(after - before).mean(2)
     assert change.max() > 20
-    rows, columns = np.mgrid[:len(change), :len(change)]
+    rows, columns = np.mgrid[: len(change), : len(change)]
     apart = np.minimum(*(np.hypot(columns - x, rows - y) for x, y, _ in (known[wrist], moved[wrist])))
     assert change[apart < len(change) / 8].mean() > 2 * change[apart > len(change) / 3].mean()
 
@@ -400,7 +439,7 @@ def test_limbs_keep_their_lengths(page, tmp_path):
     drag(page, "right_wrist", -60, -90)
     moved, *after = lengths()
     assert np.hypot(*(moved - known)) > 3
-    assert np.allclose(after, before, atol=0.02)              # the places are rounded to hundredths
+    assert np.allclose(after, before, atol=0.02)  # the places are rounded to hundredths
     page.get_by_label("Keep limb lengths").uncheck()
     click(page, "Undo")
 
@@ -469,9 +508,11 @@ def test_the_pictures_follow_the_hand(page):
     "Never a queue of old pictures: the newest one is there soon after the hand has stopped."
     settled(page)
     milliseconds, pictures = follow(page)
-    print(f"the newest of {pictures} pictures came {milliseconds:.0f} ms after the last of 60 moves; "
-          f"load {os.getloadavg()[0]:.1f}")
-    assert milliseconds < 1000          # measured: see the chapter; a loaded machine takes longer
+    print(
+        f"the newest of {pictures} pictures came {milliseconds:.0f} ms after the last of 60 moves; "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
+    assert milliseconds < 1000  # measured: see the chapter; a loaded machine takes longer
     click(page, "Undo")
 
 
@@ -484,7 +525,7 @@ def test_results(page, results):
         return np.array_equal(settled(page, picture), results[row][example])
 
     assert "1 of 3" in browser.inner_text()
-    assert shows("G1", 1)                                     # the worst example
+    assert shows("G1", 1)  # the worst example
     browser.get_by_role("button", name="Target", exact=True).click()
     assert shows("Target", 1)
     page.keyboard.press("ArrowUp")
@@ -499,8 +540,9 @@ def test_nothing_was_fetched_and_nothing_failed(page):
 
 
 def change_theme(page, theme):
-    page.evaluate("name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})",
-                  f"JupyterLab {theme}")
+    page.evaluate(
+        "name => jupyterapp.commands.execute('apputils:change-theme', {theme: name})", f"JupyterLab {theme}"
+    )
     page.wait_for_timeout(1000)
 
 

@@ -1,4 +1,5 @@
 "The chapters as readers meet them: a picture, links that lead somewhere, a way from the first to the last."
+
 import re
 from pathlib import Path
 
@@ -9,7 +10,9 @@ NOTEBOOKS = Path(__file__).parent.parent / "nbs"
 if not NOTEBOOKS.is_dir():
     pytest.skip("the notebooks are not here: posegen was installed without them", allow_module_level=True)
 CHAPTERS = {path.name: nbformat.read(path, 4) for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
-EXPERIMENTS = {path.name: nbformat.read(path, 4) for path in sorted((NOTEBOOKS / "experiments").glob("*.ipynb"))}
+EXPERIMENTS = {
+    path.name: nbformat.read(path, 4) for path in sorted((NOTEBOOKS / "experiments").glob("*.ipynb"))
+}
 
 
 def prose(notebook):
@@ -37,7 +40,9 @@ def test_one_reads_from_the_first_chapter_to_the_last():
     assert name == "experiments/10_prepare.ipynb"
 
 
-@pytest.mark.parametrize("folder, notebooks", [(NOTEBOOKS, CHAPTERS), (NOTEBOOKS / "experiments", EXPERIMENTS)])
+@pytest.mark.parametrize(
+    "folder, notebooks", [(NOTEBOOKS, CHAPTERS), (NOTEBOOKS / "experiments", EXPERIMENTS)]
+)
 def test_links_lead_to_files(folder, notebooks):
     for name, notebook in notebooks.items():
         for target in re.findall(r"\]\(([^)#\s]+)\)", "\n".join(prose(notebook))):
@@ -56,7 +61,9 @@ def test_answers_are_folded_away():
     "GitHub and the site show Markdown inside of <details> only after an empty line."
     for name, notebook in CHAPTERS.items():
         for source in prose(notebook):
-            assert source.count("<details>") == source.count("</details>") == source.count("</summary>\n\n"), name
+            assert (
+                source.count("<details>") == source.count("</details>") == source.count("</summary>\n\n")
+            ), name
 
 
 def test_only_key_pictures_are_stored():

@@ -1,4 +1,5 @@
 "The claims of the report: a whole tiny run of all seeds' jobs, without kernels, and what the table then says."
+
 import csv
 import json
 import os
@@ -36,7 +37,7 @@ def tiny(tmp_path_factory):
     before = Path.cwd()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "execute", execute)
-        patch.setattr(effect, "__defaults__", (200,))      # fewer resamples: only that they repeat is tested
+        patch.setattr(effect, "__defaults__", (200,))  # fewer resamples: only that they repeat is tested
         os.chdir(folder)
         try:
             jobs = list({job.name: job for group in seed_jobs("test", 1) for job in group}.values())
@@ -55,7 +56,7 @@ def test_a_tiny_run_writes_a_row_for_each_claim(tiny):
     folder, jobs = tiny
     rows = read(folder / "figures/test/claims")
     assert [row["No."] for row in rows] == CLAIMS
-    assert {row["verdict"] for row in rows} == {UNDECIDED}              # one seed decides nothing
+    assert {row["verdict"] for row in rows} == {UNDECIDED}  # one seed decides nothing
     for path in jobs[-1].outputs:
         assert Path(path).stat().st_size > 0
 
@@ -72,7 +73,12 @@ def test_same_results_same_tables_and_figures(tiny):
     written = []
     for attempt in ("first", "second"):
         figures = folder / attempt
-        parameters = dict(jobs[-1].parameters, folders=jobs[-1].parameters["folders"] * 3, figures=str(figures), out=str(figures / "out"))
+        parameters = dict(
+            jobs[-1].parameters,
+            folders=jobs[-1].parameters["folders"] * 3,
+            figures=str(figures),
+            out=str(figures / "out"),
+        )
         execute(replace(jobs[-1], parameters=parameters))
         written.append({path.name: path.read_bytes() for path in sorted(figures.glob("*.*"))})
     assert len(written[0]) == 10 and written[0] == written[1]
@@ -118,9 +124,16 @@ def test_one_direction_tells_condition_from_target():
     assert optimal_discriminator(np.array([1, 0.0]), np.array([0, 1.0]), np.zeros(2)).tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("rows, verdict", [
-    ([[1, 2], [1, 2], [1, 2]], HOLDS), ([[-1, -2], [-1, -2], [-1, -2]], FAILS), ([[1, 2], [1, 2], [-1, -1]], UNDECIDED),
-    ([[1, 2], [1, 2]], UNDECIDED), ([[3, -2], [3, -2], [3, -2]], UNDECIDED)])
+@pytest.mark.parametrize(
+    "rows, verdict",
+    [
+        ([[1, 2], [1, 2], [1, 2]], HOLDS),
+        ([[-1, -2], [-1, -2], [-1, -2]], FAILS),
+        ([[1, 2], [1, 2], [-1, -1]], UNDECIDED),
+        ([[1, 2], [1, 2]], UNDECIDED),
+        ([[3, -2], [3, -2], [3, -2]], UNDECIDED),
+    ],
+)
 def test_verdicts(rows, verdict):
     assert more_than(effect(lambda mean: float(mean), [(np.array(row, float),) for row in rows])) == verdict
 
@@ -130,5 +143,7 @@ def test_a_world_needs_what_it_changes(tiny, tmp_path):
 
     folder, _ = tiny
     with pytest.raises(UserError, match="cannot be made from it"):
-        write_world(open_store(folder / "runs/test/worlds/one_direction.h5"), "common_closeups", tmp_path / "x.h5")
+        write_world(
+            open_store(folder / "runs/test/worlds/one_direction.h5"), "common_closeups", tmp_path / "x.h5"
+        )
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,5 @@
 "The command line: what it says about bad input, and that it does what it is told to."
+
 import re
 import resource
 import subprocess
@@ -50,6 +51,7 @@ def test_bad_words(posegen):
 
 # Preparing
 
+
 def edit_table(photos, old, new):
     table = photos / "keypoints.csv"
     text = table.read_text()
@@ -59,7 +61,7 @@ def edit_table(photos, old, new):
 
 def cut(path, keep=0.5):
     content = path.read_bytes()
-    path.write_bytes(content[:int(len(content) * keep)])
+    path.write_bytes(content[: int(len(content) * keep)])
 
 
 def a_row_without_image(photos):
@@ -70,15 +72,20 @@ def a_word_for_a_number(photos):
     edit_table(photos, "frame_03.png: [", "frame_03.png: [left, ")
 
 
-@pytest.mark.parametrize("spoil, pattern", [
-    (lambda photos: edit_table(photos, "name:keypoints_y:keypoints_x", "name:keypoints_x:keypoints_y"),
-     r"keypoints.csv begins with .* must be"),
-    (a_word_for_a_number, r"keypoints.csv, line 5: .* not a list of numbers"),
-    (a_row_without_image, r'names the image "frame_99.png", but there is no such file'),
-    (lambda photos: cut(photos / "frame_03.png"), r"frame_03.png is damaged or cut short"),
-    (lambda photos: (photos / "frame_03.png").write_text("no pixels"), r"frame_03.png is not an image"),
-    (lambda photos: (photos / "keypoints.csv").unlink(), r"holds no keypoints for the 20 images"),
-])
+@pytest.mark.parametrize(
+    "spoil, pattern",
+    [
+        (
+            lambda photos: edit_table(photos, "name:keypoints_y:keypoints_x", "name:keypoints_x:keypoints_y"),
+            r"keypoints.csv begins with .* must be",
+        ),
+        (a_word_for_a_number, r"keypoints.csv, line 5: .* not a list of numbers"),
+        (a_row_without_image, r'names the image "frame_99.png", but there is no such file'),
+        (lambda photos: cut(photos / "frame_03.png"), r"frame_03.png is damaged or cut short"),
+        (lambda photos: (photos / "frame_03.png").write_text("no pixels"), r"frame_03.png is not an image"),
+        (lambda photos: (photos / "keypoints.csv").unlink(), r"holds no keypoints for the 20 images"),
+    ],
+)
 def test_a_bad_folder(photos, posegen, tmp_path, spoil, pattern):
     spoil(photos)
     assert_one_sentence(posegen("prepare", photos, tmp_path / "out.h5", "--preset", "test"), pattern)
@@ -93,8 +100,20 @@ def test_a_store_cut_in_half(store, posegen, tmp_path):
     cut(store)
     assert_one_sentence(posegen("info", store), "photos.h5 is cut short")
     assert_one_sentence(train(posegen, store, tmp_path / "g1"), "photos.h5 is cut short")
-    assert_one_sentence(posegen("reproduce", "--preset", "test", "--data", store, "--runs", tmp_path / "runs",
-                                "--figures", tmp_path / "figures"), "photos.h5 is cut short")
+    assert_one_sentence(
+        posegen(
+            "reproduce",
+            "--preset",
+            "test",
+            "--data",
+            store,
+            "--runs",
+            tmp_path / "runs",
+            "--figures",
+            tmp_path / "figures",
+        ),
+        "photos.h5 is cut short",
+    )
 
 
 MAIN = "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -102,15 +121,24 @@ MAIN = "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))"
 
 def full_disk(limit, *words):
     "Run posegen in a process that cannot write files of more than `limit` bytes, as on a full disk."
+
     def limit_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    return subprocess.run([sys.executable, "-c", MAIN, *map(str, words)], capture_output=True, text=True,
-                          timeout=60, preexec_fn=limit_files)
+
+    return subprocess.run(
+        [sys.executable, "-c", MAIN, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=limit_files,
+    )
 
 
 def test_a_full_disk_leaves_nothing_under_the_final_name(photos, store, tmp_path):
-    for words in (("prepare", photos, tmp_path / "new" / "out.h5"),
-                  ("train", "--stage", 1, "--store", store, "--out", tmp_path / "new")):
+    for words in (
+        ("prepare", photos, tmp_path / "new" / "out.h5"),
+        ("train", "--stage", 1, "--store", store, "--out", tmp_path / "new"),
+    ):
         done = full_disk(20_000, *words, "--preset", "test")
         assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
         assert "no room on the disk" in done.stderr
@@ -124,6 +152,7 @@ def test_a_place_that_cannot_be_written(photos, posegen, tmp_path):
 
 # Training
 
+
 @pytest.mark.parametrize("wish, status", [(KeyboardInterrupt, 130), (Terminated, 143)])
 def test_stop_resume_and_another_configuration(store, posegen, tmp_path, monkeypatch, wish, status):
     @contextmanager
@@ -135,8 +164,9 @@ def test_stop_resume_and_another_configuration(store, posegen, tmp_path, monkeyp
         pressed.setattr(training, "interruption", interrupted)
         assert_one_sentence(train(posegen, store, out), "same command goes on", status=status)
     assert "after step 1" in posegen("info", out / "checkpoint.pt").out
-    assert_one_sentence(train(posegen, store, out, "--set", "width=8"),
-                        "another configuration.*width 4 there, 8 here")
+    assert_one_sentence(
+        train(posegen, store, out, "--set", "width=8"), "another configuration.*width 4 there, 8 here"
+    )
     outcome = train(posegen, store, out)
     assert outcome.status == 0 and "resumed at step 1 of 4" in outcome.out
 
@@ -153,15 +183,19 @@ def test_stop_resume_and_another_configuration(store, posegen, tmp_path, monkeyp
     assert_one_sentence(posegen(*evaluate, "--stage2", f"triplet={tmp_path}"), "no stage2 weights")
 
 
-@pytest.mark.parametrize("function, words, promise", [
-    ("reproduce", (), "the same command goes on from there"),
-    ("reproduce", ("--force",), "the same command without --force goes on from there"),
-    ("prepare", ("embedded", "out.h5"), "the same command goes on from there"),
-    ("evaluate", ("--store", "s", "--stage1", "g1", "--out", "o"), "starts again from the beginning"),
-])
+@pytest.mark.parametrize(
+    "function, words, promise",
+    [
+        ("reproduce", (), "the same command goes on from there"),
+        ("reproduce", ("--force",), "the same command without --force goes on from there"),
+        ("prepare", ("embedded", "out.h5"), "the same command goes on from there"),
+        ("evaluate", ("--store", "s", "--stage1", "g1", "--out", "o"), "starts again from the beginning"),
+    ],
+)
 def test_what_is_promised_after_control_c(posegen, monkeypatch, function, words, promise):
     def stopped(*arguments, **options):
         raise KeyboardInterrupt
+
     place = {"reproduce": "runs.reproduce", "prepare": "prepare.prepare", "evaluate": "runs.Job"}[function]
     monkeypatch.setattr(f"posegen.{place}", stopped)
     assert_one_sentence(posegen(function, *words), promise, status=130)
@@ -188,6 +222,8 @@ def test_info(store, posegen, tmp_path):
 
 
 def test_help_is_quick_because_it_loads_nothing_heavy():
-    code = ("import sys; from posegen.cli import main\n"
-            "try: main(['--help'])\nexcept SystemExit: assert 'torch' not in sys.modules")
+    code = (
+        "import sys; from posegen.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, timeout=60)

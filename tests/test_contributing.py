@@ -1,4 +1,5 @@
 "The examples of CONTRIBUTING.md, applied to a copy of the project as they stand there, and used."
+
 import json
 import os
 import re
@@ -15,13 +16,21 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 BLOCKS = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL))
 MAIN = "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))"
-EXPORT = "import sys; from nbdev.export import nb_export; [nb_export(name, 'posegen') for name in sys.argv[1:]]"
+EXPORT = (
+    "import sys; from nbdev.export import nb_export; [nb_export(name, 'posegen') for name in sys.argv[1:]]"
+)
 
 
 def run(project, *words):
     "A Python program in the copy of the project; returns what it printed."
-    done = subprocess.run([sys.executable, *map(str, words)], cwd=project, capture_output=True, text=True,
-                          timeout=200, env=dict(os.environ, PYTHONPATH=str(project)))
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env=dict(os.environ, PYTHONPATH=str(project)),
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 
@@ -65,7 +74,9 @@ def store(project, one_person):
         for number in range(10):
             name = f"{person:04}_c1s1_{number:06}_00.jpg"
             pose = keypoints[number + 10 * (split == "test")]
-            x, y = (np.where(pose[:, 2] > 0, pose[:, axis].round(), -1).astype(int).tolist() for axis in (0, 1))
+            x, y = (
+                np.where(pose[:, 2] > 0, pose[:, axis].round(), -1).astype(int).tolist() for axis in (0, 1)
+            )
             Image.fromarray(images[number + 10 * (split == "test")]).save(folder / name)
             lines.append(f"{name}: {y}: {x}")
         shutil.copy(folder / name, folder / f"0000_c1s1_{number:06}_00.jpg")
@@ -75,8 +86,13 @@ def store(project, one_person):
 
 
 def test_every_example_is_short():
-    assert set(BLOCKS) == {"nbs/08_adversaries.ipynb", "nbs/10b_evaluation.ipynb", "nbs/10c_agreement.ipynb",
-                           "nbs/experiments/40_evaluate.ipynb", "market.py"}
+    assert set(BLOCKS) == {
+        "nbs/08_adversaries.ipynb",
+        "nbs/10b_evaluation.ipynb",
+        "nbs/10c_agreement.ipynb",
+        "nbs/experiments/40_evaluate.ipynb",
+        "market.py",
+    }
     assert all(source.count("\n") < 30 for source in BLOCKS.values())
 
 
@@ -89,10 +105,26 @@ def test_the_data_source(project, store):
 def test_the_adversary_and_the_metric(project, store):
     common = ("--preset", "test", "--store", store)
     run(project, "-c", MAIN, "train", "--stage", 1, "--out", "g1", *common)
-    run(project, "-c", MAIN, "train", "--stage", 2, "--adversary", "hinge", "--stage1", "g1", "--out", "g2", *common)
+    run(
+        project,
+        "-c",
+        MAIN,
+        "train",
+        "--stage",
+        2,
+        "--adversary",
+        "hinge",
+        "--stage1",
+        "g1",
+        "--out",
+        "g2",
+        *common,
+    )
     history = [json.loads(line) for line in (project / "g2/losses.jsonl").read_text().splitlines()]
-    assert 1 < history[0]["discriminator_loss"] < 3       # 2 for logits of 0; a loss of cross-entropy has 1.4
-    run(project, "-c", MAIN, "evaluate", "--stage1", "g1", "--stage2", "hinge=g2", "--out", "numbers", *common)
+    assert 1 < history[0]["discriminator_loss"] < 3  # 2 for logits of 0; a loss of cross-entropy has 1.4
+    run(
+        project, "-c", MAIN, "evaluate", "--stage1", "g1", "--stage2", "hinge=g2", "--out", "numbers", *common
+    )
     numbers = json.loads((project / "numbers/evaluation.json").read_text())
     assert set(numbers["error"]) > {"G1", "Hinge"}
     background = numbers["agreement"]["background"]

@@ -1,4 +1,5 @@
 """Two processes that share each step, as two GPUs would: gloo between processes of this machine."""
+
 import json
 import os
 import signal
@@ -9,27 +10,30 @@ from pathlib import Path
 
 import pytest
 import torch
+from bounded import bounded, run_bounded
 from safetensors.torch import load_file
+from test_training import write_boxes
 
 from posegen.checkpoints import load_checkpoint
 
-from bounded import bounded, run_bounded
-from test_training import write_boxes
-
 SCRIPT = Path(__file__).parent / "train_in_processes.py"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-EXACT = ("precision=\"float64\"", "critic_norm=\"none\"", "batch_size=4")
+EXACT = ('precision="float64"', 'critic_norm="none"', "batch_size=4")
 
 
 def command(processes: int) -> list[str]:
     alone = [sys.executable]
-    return alone if processes == 1 else [*alone, "-m", "torch.distributed.run", "--standalone",
-                                         f"--nproc_per_node={processes}"]
+    return (
+        alone
+        if processes == 1
+        else [*alone, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    )
 
 
 def train(processes: int, folder: Path, out: Path, name: str, *fields: str) -> None:
-    done = run_bounded([*command(processes), SCRIPT, folder, out, name, *EXACT, *fields], seconds=300,
-                       env=ONE_THREAD)
+    done = run_bounded(
+        [*command(processes), SCRIPT, folder, out, name, *EXACT, *fields], seconds=300, env=ONE_THREAD
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -67,8 +71,17 @@ def test_two_processes_play_the_same_wasserstein_game(folder, tmp_path):
 
 
 def test_when_one_process_dies_the_other_ends_and_leaves_a_good_checkpoint(folder, tmp_path):
-    training = [*command(2), SCRIPT, folder, tmp_path, "stage1", *EXACT, "stage1_steps=100000", "checkpoint_every=5",
-                "log_every=100"]
+    training = [
+        *command(2),
+        SCRIPT,
+        folder,
+        tmp_path,
+        "stage1",
+        *EXACT,
+        "stage1_steps=100000",
+        "checkpoint_every=5",
+        "log_every=100",
+    ]
     with bounded(training, seconds=300, env=ONE_THREAD, stderr=subprocess.STDOUT) as began:
         while not (tmp_path / "checkpoint.pt").exists():
             assert began.poll() is None, began.stdout.read()
@@ -89,13 +102,32 @@ def children(pid: int) -> list[int]:
 
 
 def environment_of(pid: int) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in line)
+    return dict(
+        line.split("=", 1) for line in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in line
+    )
 
 
 def test_the_command_line_starts_processes_itself(folder, tmp_path):
-    done = run_bounded([sys.executable, "-c", "import sys; from posegen.cli import main; sys.exit(main())", "train",
-                        "--stage", "1", "--store", folder / "store.h5", "--out", tmp_path / "out", "--preset", "test",
-                        "--processes", "2"], seconds=300, env=ONE_THREAD)
+    done = run_bounded(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from posegen.cli import main; sys.exit(main())",
+            "train",
+            "--stage",
+            "1",
+            "--store",
+            folder / "store.h5",
+            "--out",
+            tmp_path / "out",
+            "--preset",
+            "test",
+            "--processes",
+            "2",
+        ],
+        seconds=300,
+        env=ONE_THREAD,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(rows(tmp_path / "out")) == 4
 

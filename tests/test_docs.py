@@ -1,4 +1,5 @@
 "The site of `make docs`, on a project of two small chapters; and the check of its links."
+
 import importlib.util
 import sys
 from pathlib import Path
@@ -11,30 +12,38 @@ from posegen.core import UserError
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-NEEDED = [name for name in ("sphinx", "myst_nb", "furo", "latex2mathml", "ziamath")
-          if not importlib.util.find_spec(name)]
+NEEDED = [
+    name
+    for name in ("sphinx", "myst_nb", "furo", "latex2mathml", "ziamath")
+    if not importlib.util.find_spec(name)
+]
 needs_sphinx = pytest.mark.skipif(
-    bool(NEEDED), reason=f'not installed: {", ".join(NEEDED)} (pip install -e ".[docs]")')
+    bool(NEEDED), reason=f'not installed: {", ".join(NEEDED)} (pip install -e ".[docs]")'
+)
 
 README = """# tiny
 
 A [chapter](nbs/00_first.ipynb), a [table](figures/table2.md), the [figures](figures), [its source](posegen).
 """
-FIRST = ["""# First: what comes first
+FIRST = [
+    """# First: what comes first
 
 Where $x^2$ is less than \\$5, `01_second` and the chapter *Second* go on:
 
 $$\\overline{x} \\leq \\frac12$$""",
-         "#| default_exp first",
-         "#| hide\nhidden_from_readers = 1",
-         "#| export\nimport os",
-         """import matplotlib.pyplot as plt
+    "#| default_exp first",
+    "#| hide\nhidden_from_readers = 1",
+    "#| export\nimport os",
+    """import matplotlib.pyplot as plt
 with open("executions.txt", "a") as log: log.write("x")
 print("six times seven is", 6 * 7)
-plt.plot([1, 2]);"""]
-SECOND = ["# Second: what comes next\n\nAs [before](00_first.ipynb).",
-          "import tempfile\nprint(tempfile.mkdtemp() + '/a.txt')"]
-MODULE = '''__all__ = ["LIMIT", "scale", "Point"]
+plt.plot([1, 2]);""",
+]
+SECOND = [
+    "# Second: what comes next\n\nAs [before](00_first.ipynb).",
+    "import tempfile\nprint(tempfile.mkdtemp() + '/a.txt')",
+]
+MODULE = """__all__ = ["LIMIT", "scale", "Point"]
 LIMIT = 3
 
 def scale(
@@ -51,7 +60,7 @@ class Point:
 
     def moved(self, by: float) -> float:
         "The place `by` pixels on."
-'''
+"""
 
 
 def write_notebook(path, cells):
@@ -72,7 +81,8 @@ def project(tmp_path_factory):
     (root / "posegen" / "first.py").write_text(MODULE)
     (root / "figures").mkdir()
     (root / "figures" / "table2.md").write_text(
-        "**Table 2. Similarity**\n\n| set | SSIM |\n| --- | --- |\n| G1 | 0.78 |\n")
+        "**Table 2. Similarity**\n\n| set | SSIM |\n| --- | --- |\n| G1 | 0.78 |\n"
+    )
     (root / "figures" / "table2.csv").write_text("set,SSIM\nG1,0.78\n")
     (root / "README.md").write_text(README)
     return root
@@ -101,8 +111,8 @@ def test_chapter_is_shown_with_outputs(site):
     assert "hidden_from_readers" not in text and "#|" not in text and "default_exp" not in text
     assert "Show the imports" in text
     assert list((site / "_images").glob("*.png")), "the plot is a picture of the site"
-    assert text.count("<math") == 2 and text.count("\\frac") == 1          # for a screen reader
-    assert text.count('href="01_second.html"') >= 3          # in backticks, in italics, and as the next page
+    assert text.count("<math") == 2 and text.count("\\frac") == 1  # for a screen reader
+    assert text.count('href="01_second.html"') >= 3  # in backticks, in italics, and as the next page
 
 
 @needs_sphinx
@@ -146,7 +156,7 @@ def test_build_fails_with_a_sentence(project, site):
     with pytest.raises(UserError, match="1 of 3 notebooks could not be executed: 02_bad.ipynb"):
         build(project)
     write_notebook(project / "nbs" / "02_bad.ipynb", ["# Bad\n\nSee [there](09_nowhere.ipynb)."])
-    for _ in range(2):                                        # and again: nothing is taken for good
+    for _ in range(2):  # and again: nothing is taken for good
         with pytest.raises(UserError, match="nbs/02_bad.ipynb.*09_nowhere.ipynb"):
             build(project)
     (project / "nbs" / "02_bad.ipynb").unlink()
@@ -156,22 +166,29 @@ def test_build_fails_with_a_sentence(project, site):
 def test_annotations_name_the_module_that_is_meant():
     from docs.reference import reference_page
 
-    source = ("from matplotlib.figure import Figure\nfrom .tailoring import Layer\n"
-              "def draw(layers: list[Layer]) -> Figure: 'Draws.'")
+    source = (
+        "from matplotlib.figure import Figure\nfrom .tailoring import Layer\n"
+        "def draw(layers: list[Layer]) -> Figure: 'Draws.'"
+    )
     page = reference_page("posegen.plots", source, "../nbs/12_plots.ipynb", "Plots")
     assert "draw(layers: list[~posegen.tailoring.Layer]) -> ~matplotlib.figure.Figure" in page
 
 
-@pytest.mark.parametrize("body, problem", [
-    ('<a href="b.html">b</a> <a href="b.html#there">b</a> <a href="#here" id="here">c</a>', ""),
-    ('<a href="https://example.org/x">elsewhere</a> <a href="sub/">folder</a>', ""),
-    ('<a href="c.html">c</a>', "a.html refers to c.html, which does not exist."),
-    ('<a href="b.html#nowhere">b</a>', "a.html refers to b.html#nowhere, but that page has no #nowhere."),
-    ('<img src="picture.png">', "a.html refers to picture.png, which does not exist."),
-    ('<script src="https://cdn.example.org/x.js"></script>',
-     "a.html loads https://cdn.example.org/x.js, and the site must work without network."),
-    ("<pre>/home/somebody/posegen/x.h5</pre>", "a.html names a folder of this machine, /home/somebody/."),
-])
+@pytest.mark.parametrize(
+    "body, problem",
+    [
+        ('<a href="b.html">b</a> <a href="b.html#there">b</a> <a href="#here" id="here">c</a>', ""),
+        ('<a href="https://example.org/x">elsewhere</a> <a href="sub/">folder</a>', ""),
+        ('<a href="c.html">c</a>', "a.html refers to c.html, which does not exist."),
+        ('<a href="b.html#nowhere">b</a>', "a.html refers to b.html#nowhere, but that page has no #nowhere."),
+        ('<img src="picture.png">', "a.html refers to picture.png, which does not exist."),
+        (
+            '<script src="https://cdn.example.org/x.js"></script>',
+            "a.html loads https://cdn.example.org/x.js, and the site must work without network.",
+        ),
+        ("<pre>/home/somebody/posegen/x.h5</pre>", "a.html names a folder of this machine, /home/somebody/."),
+    ],
+)
 def test_check(tmp_path, body, problem):
     from docs.check import check_site
 

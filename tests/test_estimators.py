@@ -1,4 +1,5 @@
 "The pose estimator: against MediaPipe and OpenPose, over folders, stopped and started, with bad images."
+
 import multiprocessing
 import os
 import random
@@ -17,15 +18,23 @@ from PIL import Image
 from posegen.agreement import correct_keypoints, torso_lengths
 from posegen.blazepose import LANDMARKS, body_region
 from posegen.core import UserError
-from posegen.estimators import (MediaPipeEstimator, choose_person, estimate_folder, export_keypoints,
-                                person_size, read_keypoint_csv, read_openpose_candidates, read_openpose_json)
+from posegen.estimators import MediaPipeEstimator, estimate_folder, export_keypoints
 from posegen.images import read_image
+from posegen.keypoints import (
+    choose_person,
+    person_size,
+    read_keypoint_csv,
+    read_openpose_candidates,
+    read_openpose_json,
+)
 
 SHARED = Path(os.environ.get("POSEGEN_SHARED", Path(__file__).parents[2] / "shared" / "data"))
-needs_litert = pytest.mark.skipif(not find_spec("ai_edge_litert"),
-                                  reason='LiteRT is not here: pip install "posegen[estimator]"')
+needs_litert = pytest.mark.skipif(
+    not find_spec("ai_edge_litert"), reason='LiteRT is not here: pip install "posegen[estimator]"'
+)
 needs_shared = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="the real data sets are not here; name their folder with POSEGEN_SHARED")
+    not SHARED.is_dir(), reason="the real data sets are not here; name their folder with POSEGEN_SHARED"
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +44,7 @@ def estimator():
 
 class Corners:
     "An estimator that finds one person in a bright picture: the whole picture."
+
     def people(self, image):
         pose = np.zeros((18, 3), np.float32)
         pose[0], pose[10] = (0, 0, 0.75), (image.shape[1] - 1, image.shape[0] - 1, 0.5)
@@ -48,18 +58,29 @@ class SlowCorners(Corners):
 
 
 # what mediapipe 0.10.14 itself says about scikit-image's astronaut (static_image_mode, model_complexity 1)
-MEDIAPIPE = {"nose": (222.7, 128.0), "left_eye_inner": (240.9, 111.3), "left_eye": (248.9, 112.5),
-             "left_eye_outer": (256.4, 113.7), "right_eye_inner": (214.5, 105.7), "right_eye": (205.0, 103.3),
-             "right_eye_outer": (196.6, 101.5), "left_ear": (268.0, 122.8), "right_ear": (190.4, 107.4),
-             "left_mouth": (233.8, 153.9), "right_mouth": (205.8, 147.7), "left_shoulder": (306.2, 256.6),
-             "right_shoulder": (112.7, 240.0)}
+MEDIAPIPE = {
+    "nose": (222.7, 128.0),
+    "left_eye_inner": (240.9, 111.3),
+    "left_eye": (248.9, 112.5),
+    "left_eye_outer": (256.4, 113.7),
+    "right_eye_inner": (214.5, 105.7),
+    "right_eye": (205.0, 103.3),
+    "right_eye_outer": (196.6, 101.5),
+    "left_ear": (268.0, 122.8),
+    "right_ear": (190.4, 107.4),
+    "left_mouth": (233.8, 153.9),
+    "right_mouth": (205.8, 147.7),
+    "left_shoulder": (306.2, 256.6),
+    "right_shoulder": (112.7, 240.0),
+}
 
 
 @needs_litert
 def test_one_look_gives_what_mediapipe_gives(estimator):
     from skimage.data import astronaut
+
     image = astronaut()
-    detection, = estimator.networks.detect(image)
+    (detection,) = estimator.networks.detect(image)
     person = estimator.networks.landmarks(image, body_region(*detection.points[:2]))
     for name, place in MEDIAPIPE.items():
         number = LANDMARKS.index(name)
@@ -81,8 +102,10 @@ def real_set(kind):
     folder = SHARED / "deepfashion_images"
     if kind == "candidates":
         stems = [path.with_suffix("") for path in sorted((folder / "openpose18_cocosnet").glob("*.jpg"))]
-        rows = [(f"{stem}.jpg", read_openpose_candidates(f"{stem}_candidate.txt", f"{stem}_subset.txt"))
-                for stem in stems]
+        rows = [
+            (f"{stem}.jpg", read_openpose_candidates(f"{stem}_candidate.txt", f"{stem}_subset.txt"))
+            for stem in stems
+        ]
     else:
         table = read_keypoint_csv(folder / "matched_openpose18.csv")
         rows = [(folder / name, pose) for name, pose in table.items()]
@@ -96,7 +119,7 @@ def test_agreement_with_openpose(estimator, kind, images):
     rows = real_set(kind)
     assert len(rows) == images
     wanted = np.stack([pose for _, pose in rows])
-    wanted[..., 2] = wanted[..., 2] > 0                 # whatever OpenPose saw counts, however unsure it was
+    wanted[..., 2] = wanted[..., 2] > 0  # whatever OpenPose saw counts, however unsure it was
     poses = [choose_person(estimator.people(image), "largest", "image") for image, _ in rows]
     found = np.stack([in_frame(pose, image) for pose, (image, _) in zip(poses, rows)])
     asked = wanted[..., 2] > 0
@@ -118,6 +141,7 @@ def test_every_frame_of_the_real_video_has_one_person(estimator):
 def test_rendered_people_and_their_mirror_images(estimator):
     from posegen.people import render_people
     from posegen.pose import flip_keypoints
+
     person = next(iter(render_people(1, views=6, size=128, seed=8, progress=False)))
     truth = person.keypoints * (person.keypoints[..., 2:] == 1)
 
@@ -135,6 +159,7 @@ def test_rendered_people_and_their_mirror_images(estimator):
 @needs_litert
 def test_several_people_come_largest_first(estimator):
     from skimage.data import astronaut
+
     large, small = astronaut(), np.full((512, 450, 3), 128, np.uint8)
     small[20:470] = np.asarray(Image.fromarray(large).resize((450, 450)))
     poses = estimator.people(np.concatenate([small, large], 1))
@@ -172,6 +197,7 @@ def test_without_litert_all_but_the_networks_works():
 
 
 # ---- folders
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -235,7 +261,7 @@ def test_an_image_that_changed_since_is_looked_at_again(folder, tmp_path):
         estimate_folder(folder, tmp_path / "a.csv", estimator=Stops(), workers=1)
     Image.new("RGB", (99, 99), "white").save(folder / "b" / "00.png")
     stops = Stops()
-    stops.left = 31                               # the other half and the one that changed
+    stops.left = 31  # the other half and the one that changed
     counts, _ = estimate_folder(folder, tmp_path / "a.csv", estimator=stops, workers=1)
     assert counts["poses"] == 49 and read_keypoint_csv(tmp_path / "a.csv")["b/00.png"][10, 0] == 98
 
@@ -248,12 +274,14 @@ def bad_folder(root):
     white.save(root / "whole.jpg")
     whole = (root / "whole.jpg").read_bytes()
     (root / "whole.jpg").unlink()
-    files = {"cut.jpg": (whole[:len(whole) // 2], "damaged or cut short"),
-             "empty.png": (b"", "not an image of a kind"),
-             "text.jpg": (b"hello", "not an image of a kind"),
-             "photo.heic": (b"\0\0\0\x18ftypheic" + bytes(20), "HEIC"),
-             "gif.png": (b"GIF89a" + bytes(20), "not an image of a kind"),
-             "zeros.webp": (bytes(1000), "not an image of a kind")}
+    files = {
+        "cut.jpg": (whole[: len(whole) // 2], "damaged or cut short"),
+        "empty.png": (b"", "not an image of a kind"),
+        "text.jpg": (b"hello", "not an image of a kind"),
+        "photo.heic": (b"\0\0\0\x18ftypheic" + bytes(20), "HEIC"),
+        "gif.png": (b"GIF89a" + bytes(20), "not an image of a kind"),
+        "zeros.webp": (bytes(1000), "not an image of a kind"),
+    }
     for name, (content, _) in files.items():
         (root / name).write_bytes(content)
     Image.new("1", (30_000, 2)).save(root / "long.png")
@@ -264,7 +292,7 @@ def bad_folder(root):
     for name in ("a:b.png", "line\nbreak.png", " space.png", os.fsdecode(b"\xff.png")):
         white.save(root / name)
         expected[name] = "rename"
-    (root / "folder.png").mkdir()                 # not a file: passed over, but what is in it counts
+    (root / "folder.png").mkdir()  # not a file: passed over, but what is in it counts
     Image.new("LA", (20, 20), (255, 0)).save(root / "folder.png" / "good.png")
     return expected
 
@@ -282,15 +310,20 @@ def test_each_bad_image_has_its_sentence_and_stops_nothing(tmp_path):
     assert set(reasons) == set(expected) and len(rejected) == len(reasons) + 1
     assert counts == dict(images=9, poses=1, nobody=0, several=0, unreadable=6, unnameable=2, unusable=5)
     assert list(read_keypoint_csv(tmp_path / "a.csv")) == sorted(
-        [name for name in reasons if reasons[name].startswith("unreadable")] + ["folder.png/good.png"])
+        [name for name in reasons if reasons[name].startswith("unreadable")] + ["folder.png/good.png"]
+    )
 
 
-@pytest.mark.parametrize("arguments, sentence", [
-    (("nowhere", "a.csv"), "There is no folder"),
-    (("empty", "a.csv"), "holds no image"),
-    (("photos", "a.csv", "first"), "largest, only"),
-    (("photos", "full"), "exists already"),
-    (("photos", "photos/b/10.png/a.csv"), "cannot be written")])
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (("nowhere", "a.csv"), "There is no folder"),
+        (("empty", "a.csv"), "holds no image"),
+        (("photos", "a.csv", "first"), "largest, only"),
+        (("photos", "full"), "exists already"),
+        (("photos", "photos/b/10.png/a.csv"), "cannot be written"),
+    ],
+)
 def test_bad_runs_are_refused_before_they_start(folder, tmp_path, arguments, sentence):
     (tmp_path / "empty").mkdir()
     (tmp_path / "full").mkdir()
@@ -313,7 +346,7 @@ def test_another_runs_journal_is_left_alone(folder, tmp_path):
     with pytest.raises(UserError, match="repeat that run, or delete the file"):
         estimate_folder(folder, tmp_path / "a.csv", estimator=Corners(), workers=1)
     assert journal.read_text().count("\n") == 2
-    journal.write_bytes(b"\0" * 500)              # what a power cut can leave behind
+    journal.write_bytes(b"\0" * 500)  # what a power cut can leave behind
     counts, _ = estimate_folder(folder, tmp_path / "a.csv", estimator=Corners(), workers=1)
     assert counts["poses"] == 48 and not journal.exists()
 

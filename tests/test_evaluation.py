@@ -1,4 +1,5 @@
 "Experiments 4 and 5 on a tiny run: same bytes twice, baselines and intervals, provenance, clear sentences."
+
 import contextlib
 import csv
 import io
@@ -47,8 +48,13 @@ def evaluate(inputs, out, **changes):
 
 
 def report(inputs, out, **changes):
-    execute("50_report.ipynb", **{**inputs, **changes}, evaluation=str(out / "evaluate"),
-            figures=str(out / "figures"), out=str(out / "report"))
+    execute(
+        "50_report.ipynb",
+        **{**inputs, **changes},
+        evaluation=str(out / "evaluate"),
+        figures=str(out / "figures"),
+        out=str(out / "report"),
+    )
 
 
 def both(inputs, out):
@@ -66,8 +72,11 @@ def inputs(tmp_path_factory):
     train_stage1(CONFIG, store, folder / "stage1")
     for adversary in ("triplet", "wgan_triplet"):
         train_stage2(CONFIG, adversary, store, folder / "stage1", folder / adversary)
-    return dict(store=str(folder / "store.h5"), stage1=str(folder / "stage1"),
-                stage2={name: str(folder / name) for name in ("triplet", "wgan_triplet")})
+    return dict(
+        store=str(folder / "store.h5"),
+        stage1=str(folder / "stage1"),
+        stage2={name: str(folder / name) for name in ("triplet", "wgan_triplet")},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +87,13 @@ def finished(inputs, tmp_path_factory):
     folders = [tmp_path_factory.mktemp("run") for _ in range(2)]
     for folder in folders:
         arguments = json.dumps(dict(inputs=inputs, out=str(folder)))
-        done = subprocess.run([sys.executable, "-c", SCRIPT, arguments], env=environment, cwd=folder,
-                              text=True, capture_output=True)
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, arguments],
+            env=environment,
+            cwd=folder,
+            text=True,
+            capture_output=True,
+        )
         assert done.returncode == 0, done.stderr[-3000:]
     return folders
 
@@ -90,7 +104,7 @@ def test_the_same_inputs_give_the_same_bytes(finished):
     assert names == sorted(str(path.relative_to(second)) for path in second.rglob("*") if path.is_file())
     assert {"figures/table2.csv", "figures/figure5.svg", "evaluate/examples.npz"} <= set(names)
     different = [name for name in names if (first / name).read_bytes() != (second / name).read_bytes()]
-    assert different == ["report/files.json"]               # it lists paths
+    assert different == ["report/files.json"]  # it lists paths
 
 
 def test_baselines_in_every_table_and_intervals_in_its_cells(finished):
@@ -117,7 +131,7 @@ def test_within_noise_is_said_exactly_where_the_interval_holds_zero(finished, ki
                 holds = float(row[f"{name}: 95% low"]) <= 0 <= float(row[f"{name}: 95% high"])
                 assert row.get(f"{name}: note", "") == ("within noise" if holds else "")
                 said.add(holds)
-    assert False in said                                    # some difference is clear: Target - G1
+    assert False in said  # some difference is clear: Target - G1
 
 
 def test_ceiling_and_floors(finished):
@@ -133,14 +147,17 @@ def test_every_number_can_be_traced(finished, inputs):
     tables = json.loads((folder / "report/tables.json").read_text())
     evaluation = json.loads((folder / "evaluate/evaluation.json").read_text())
     manifest = dict(
-        tables=tables, config=evaluation["provenance"]["config"], seeds=dict(config=0),
+        tables=tables,
+        config=evaluation["provenance"]["config"],
+        seeds=dict(config=0),
         steps=dict(evaluate=dict(versions=dict(posegen=posegen.__version__), revision=None)),
         notebooks={"40_evaluate.ipynb": "n"},
-        data=dict(store_sha256=evaluation["provenance"]["data"]["sha256"]))
+        data=dict(store_sha256=evaluation["provenance"]["data"]["sha256"]),
+    )
     assert manifest["data"]["store_sha256"] == file_hash(inputs["store"])
     traced = 0
     for path in (folder / "figures").glob("*.csv"):
-        if path.name not in tables:                         # words, counts, settings, the training log
+        if path.name not in tables:  # words, counts, settings, the training log
             assert path.stem in ("table1", "data", "deviations", "gradient_ratio")
             continue
         with path.open() as file:
@@ -153,13 +170,15 @@ def test_every_number_can_be_traced(finished, inputs):
                     assert "published" in record or min(record["n_pairs"], record["n_people"]) > 0
                     assert "published" in record or record["metric"] and record["protocol"]
                     traced += 1
-                elif "." in value and value.strip("-")[0].isdigit():     # a number that is not a count
+                elif "." in value and value.strip("-")[0].isdigit():  # a number that is not a count
                     assert heading.split(": 95%")[0].split(": std")[0] in tables[path.name]["columns"]
     assert traced > 200
     heading = next(name for name in tables["table2.csv"]["columns"] if "protocol report" in name)
     weights = trace(manifest, "table2.csv", "Triplet", heading)["weights"]
-    assert weights == {"stage1": file_hash(Path(inputs["stage1"]) / "stage1.safetensors"),
-                       "stage2-triplet": file_hash(Path(inputs["stage2"]["triplet"]) / "stage2.safetensors")}
+    assert weights == {
+        "stage1": file_hash(Path(inputs["stage1"]) / "stage1.safetensors"),
+        "stage2-triplet": file_hash(Path(inputs["stage2"]["triplet"]) / "stage2.safetensors"),
+    }
     assert trace(manifest, "table2.csv", CONDITION_ROW, heading)["weights"] == {}
     with pytest.raises(UserError, match="no row"):
         trace(manifest, "table2.csv", "G3", heading)
@@ -178,8 +197,13 @@ def test_figures_lie_on_an_opaque_card(finished):
 
 def test_a_folder_less_than_the_evaluation_holds(finished, inputs, tmp_path):
     with pytest.raises(UserError, match='results of WGAN-triplet, but .* no folder for "wgan_triplet"'):
-        execute("50_report.ipynb", **{**inputs, "stage2": {"triplet": inputs["stage2"]["triplet"]}},
-                evaluation=str(finished[0] / "evaluate"), figures=str(tmp_path), out=str(tmp_path))
+        execute(
+            "50_report.ipynb",
+            **{**inputs, "stage2": {"triplet": inputs["stage2"]["triplet"]}},
+            evaluation=str(finished[0] / "evaluate"),
+            figures=str(tmp_path),
+            out=str(tmp_path),
+        )
 
 
 def test_stage1_alone_without_an_estimator(inputs, tmp_path, monkeypatch):

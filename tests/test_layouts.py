@@ -1,4 +1,5 @@
 "Folders in every layout become the same listing; what is wrong with a folder is said in a sentence."
+
 import json
 import os
 import pickle
@@ -8,19 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trees
 from PIL import Image
 from test_real_data import SHARED
 
-import trees
 from posegen.core import UserError
-from posegen.deepfashion import Rules, list_source, owners, read_image, square_image
+from posegen.deepfashion import Rules, list_source, owners
 from posegen.folders import Files, ImagePoses
+from posegen.images import read_image, square_image
 from posegen.keypoints import write_openpose_json
 from posegen.names import DeepFashionName, NameIndex, name_key, parse_name, worn
 from posegen.pose import KEYPOINTS
 from posegen.splits import find_leaks, read_pairs, split_images
 
-TORSO = [2, 5, 8, 11]                 # both shoulders and both hips
+TORSO = [2, 5, 8, 11]  # both shoulders and both hips
 DEEPFASHION = [layout for layout in trees.LAYOUTS if layout not in ("people", "folder")]
 
 
@@ -45,6 +47,7 @@ def photos(tmp_path):
 
 # Layouts
 
+
 def complete(those):
     return [one for one in those if one.pose[TORSO, 2].all()]
 
@@ -56,10 +59,13 @@ def test_every_layout_is_recognised(planted):
     assert len(listing.entries) == len(complete(those)) == listing.counts["complete"]
     empty = sum(not one.pose.any() for one in those)
     assert Counter(reason.partition(":")[0] for _, reason in listing.rejected) == {
-        "no keypoint in its row": empty, "incomplete": len(those) - empty - len(complete(those))}
+        "no keypoint in its row": empty,
+        "incomplete": len(those) - empty - len(complete(those)),
+    }
     assert listing.counts["with keypoints"] == len(those) - empty
     assert listing.counts.get("mirrored copies, not needed", 0) == (
-        sum(one.split == "train" for one in those) if layout == "pg2" else 0)
+        sum(one.split == "train" for one in those) if layout == "pg2" else 0
+    )
     assert all(entry.path.is_file() and entry.path == root / entry.name for entry in listing.entries)
     assert listing.counts["train images"] + listing.counts["test images"] == len(listing.entries)
     assert ("non-commercial" in listing.licence) == (layout in DEEPFASHION)
@@ -77,12 +83,18 @@ def test_deepfashion_layouts_give_one_and_the_same_listing(layout, tmp_path):
         assert (entry.split, entry.identity, entry.outfit) == (one.split, one.name.item, one.name.outfit)
         pixels, moved = square_image(read_image(entry.path), entry.keypoints, 64, entry.frame)
         expected = square_image(Image.fromarray(trees.picture(one)), one.pose, 64)[1]
-        assert (moved[:, :2] == expected[:, :2]).all(), "the same keypoints in the same place, whatever the frame"
+        assert (moved[:, :2] == expected[:, :2]).all(), (
+            "the same keypoints in the same place, whatever the frame"
+        )
         assert ((moved[:, 2] > 0) == (expected[:, 2] > 0)).all()
         assert pixels.shape == (64, 64, 3)
-    assert listing.counts["train pairs before mirroring"] + listing.counts["test pairs before mirroring"] == len(pairs)
+    assert listing.counts["train pairs before mirroring"] + listing.counts[
+        "test pairs before mirroring"
+    ] == len(pairs)
     if listing.pairs is not None:
-        assert {(name_key(a), name_key(b)) for a, b in listing.pairs} == pairs and len(listing.pairs) == len(pairs)
+        assert {(name_key(a), name_key(b)) for a, b in listing.pairs} == pairs and len(listing.pairs) == len(
+            pairs
+        )
     assert (listing.pairs is None) == (not layout.startswith("patn"))
 
 
@@ -97,14 +109,18 @@ def test_the_same_folder_gives_the_same_listing(planted):
 def test_own_folders_are_split_by_people_or_by_frames(tmp_path):
     trees.build_tree("people", tmp_path / "people", 60)
     people = list_source(tmp_path / "people")
-    train, test = ({entry.identity for entry in people.entries if entry.split == split} for split in ("train", "test"))
+    train, test = (
+        {entry.identity for entry in people.entries if entry.split == split} for split in ("train", "test")
+    )
     assert train and test and not train & test and not people.warnings
     trees.build_tree("folder", tmp_path / "video", 20)
     video = list_source(tmp_path / "video", rules=Rules(require="any"))
     held_out = {entry.name for entry in video.entries if entry.split == "test"}
     assert held_out and held_out <= {f"frame_{n:05}.jpg" for n in (4, 9, 14, 19)}
     assert {entry.identity for entry in video.entries} == {"."} and "overfitting check" in video.warnings[0]
-    assert len({entry.outfit for entry in video.entries}) == 2, "no pair joins a training frame and a test frame"
+    assert len({entry.outfit for entry in video.entries}) == 2, (
+        "no pair joins a training frame and a test frame"
+    )
 
 
 def test_rules_change_what_is_kept(in_shop):
@@ -120,15 +136,21 @@ def test_listed_pairs_or_all(tmp_path):
     trees.build_tree("patn", tmp_path, 60)
     table = tmp_path / "fasion-resize-pairs-test.csv"
     rows = table.read_text().splitlines()
-    table.write_text("\n".join(rows[:3] + ["fashionMENDenimid9999999901_1front.jpg," + rows[1].split(",")[0]]))
+    table.write_text(
+        "\n".join(rows[:3] + ["fashionMENDenimid9999999901_1front.jpg," + rows[1].split(",")[0]])
+    )
     listing, every = list_source(tmp_path), list_source(tmp_path, rules=Rules(pairs="all"))
     assert listing.counts["test pairs before mirroring"] == 2 < every.counts["test pairs before mirroring"]
     assert listing.counts["pairs listed"] - listing.counts["listed pairs kept"] == 1 and every.pairs is None
     table.unlink()
-    assert list_source(tmp_path).counts["test pairs before mirroring"] == every.counts["test pairs before mirroring"]
+    assert (
+        list_source(tmp_path).counts["test pairs before mirroring"]
+        == every.counts["test pairs before mirroring"]
+    )
 
 
 # Keypoints of every kind
+
 
 @pytest.mark.parametrize("kind", ["json", "text"])
 def test_openpose_files(tmp_path, kind):
@@ -155,7 +177,9 @@ def test_several_people_are_left_out_or_the_best_taken(tmp_path):
     listing = list_source(tmp_path, rules=Rules(person="largest"))
     assert len(listing.entries) == len(complete(those))
     poses = {one.name.key: one.pose for one in those}
-    assert all((entry.keypoints[:, :2] == poses[name_key(entry.name)][:, :2]).all() for entry in listing.entries)
+    assert all(
+        (entry.keypoints[:, :2] == poses[name_key(entry.name)][:, :2]).all() for entry in listing.entries
+    )
 
 
 def test_one_broken_openpose_file_costs_one_image(photos, tmp_path_factory):
@@ -170,7 +194,9 @@ def test_one_broken_openpose_file_costs_one_image(photos, tmp_path_factory):
     assert len(listing.entries) == 11 == listing.counts["with one readable pose"]
     assert listing.rejected[0][1] == "keypoint file is not OpenPose JSON"
     sorted(poses.rglob("*.json"))[1].write_text("{")
-    assert len({reason for _, reason in list_source(photos, keypoints=poses).rejected}) == 1, "they can be counted"
+    assert len({reason for _, reason in list_source(photos, keypoints=poses).rejected}) == 1, (
+        "they can be counted"
+    )
 
 
 def test_large_images_take_a_table_in_the_256_pixel_frame(tmp_path):
@@ -180,17 +206,25 @@ def test_large_images_take_a_table_in_the_256_pixel_frame(tmp_path):
     table = tmp_path / "small" / "fasion-annotation-all.csv"
     large = list_source(tmp_path / "small")
     assert {entry.frame for entry in large.entries} == {256} and len(large.entries) == len(complete(those))
-    table.rename(table.with_name("keypoints.csv"))          # now nothing tells the frame
-    with pytest.raises(UserError, match="All keypoints in .*keypoints.csv lie within .* measure 1024 .* --rule frame=256"):
+    table.rename(table.with_name("keypoints.csv"))  # now nothing tells the frame
+    with pytest.raises(
+        UserError, match="All keypoints in .*keypoints.csv lie within .* measure 1024 .* --rule frame=256"
+    ):
         list_source(tmp_path / "small")
-    assert {entry.frame for entry in list_source(tmp_path / "small", rules=Rules(frame="256")).entries} == {256}
-    assert {entry.frame for entry in list_source(tmp_path / "small", rules=Rules(frame="own")).entries} == {None}
+    assert {entry.frame for entry in list_source(tmp_path / "small", rules=Rules(frame="256")).entries} == {
+        256
+    }
+    assert {entry.frame for entry in list_source(tmp_path / "small", rules=Rules(frame="own")).entries} == {
+        None
+    }
 
 
 def test_small_images_with_a_table_in_the_256_pixel_frame(photos):
     for path in photos.rglob("*.png"):
         Image.open(path).resize((128, 128)).save(path)
-    with pytest.raises(UserError, match="csv lie beyond their images, .* measures 128: say .* --rule frame=256, frame=patn"):
+    with pytest.raises(
+        UserError, match="csv lie beyond their images, .* measures 128: say .* --rule frame=256, frame=patn"
+    ):
         list_source(photos)
     assert {entry.frame for entry in list_source(photos, rules=Rules(frame="256")).entries} == {256}
 
@@ -206,7 +240,11 @@ def own_photos(root, *names):
 def test_people_are_tested_who_make_a_pair(tmp_path):
     own_photos(tmp_path, *[f"{person}/{number}.png" for person, number in zip("aaabbbc", range(7))])
     listing = list_source(tmp_path)
-    assert {entry.identity: entry.split for entry in listing.entries} == {"a": "train", "b": "test", "c": "train"}
+    assert {entry.identity: entry.split for entry in listing.entries} == {
+        "a": "train",
+        "b": "test",
+        "c": "train",
+    }
     assert listing.counts["test pairs before mirroring"] == 6
     for path in list((tmp_path / "b").iterdir())[1:]:
         edit(tmp_path / "keypoints.csv", f"b/{path.name}", f"c/{path.name}")
@@ -216,7 +254,9 @@ def test_people_are_tested_who_make_a_pair(tmp_path):
 
 def test_one_person_who_makes_pairs_is_not_enough(tmp_path):
     own_photos(tmp_path, "a/1.png", "a/2.png", "b/3.png")
-    with pytest.raises(UserError, match='only "a" has two usable images in one outfit, .* add images of a second one'):
+    with pytest.raises(
+        UserError, match='only "a" has two usable images in one outfit, .* add images of a second one'
+    ):
         list_source(tmp_path)
 
 
@@ -229,11 +269,17 @@ def test_a_folder_train_without_test_is_no_split(tmp_path):
 
 def test_days_of_one_person_taken_for_people_are_warned_of(tmp_path):
     own_photos(tmp_path, *[f"anna/day{day}/{number}.png" for day in (1, 2) for number in range(2)])
-    assert list_source(tmp_path).warnings[0].startswith("The folders below anna/ are taken for people (day1, day2): if all")
+    assert (
+        list_source(tmp_path)
+        .warnings[0]
+        .startswith("The folders below anna/ are taken for people (day1, day2): if all")
+    )
 
 
 def test_one_name_like_deepfashions_among_own_photos(tmp_path):
-    own_photos(tmp_path, "a/1.png", "a/2.png", "b/1.png", "b/2.png", "b/WOMEN-Denim-id_00000316-06_2_side.png")
+    own_photos(
+        tmp_path, "a/1.png", "a/2.png", "b/1.png", "b/2.png", "b/WOMEN-Denim-id_00000316-06_2_side.png"
+    )
     listing = list_source(tmp_path)
     assert listing.layout == "people" and "non-commercial" not in listing.licence
 
@@ -241,7 +287,9 @@ def test_one_name_like_deepfashions_among_own_photos(tmp_path):
 def test_a_table_from_a_spreadsheet_and_names_in_capitals(photos):
     usual = list_source(photos)
     table = photos / "keypoints.csv"
-    table.write_text("".join(f'"{line}"\n' for line in table.read_text().replace(".png", ".PNG").splitlines()), "utf-8-sig")
+    table.write_text(
+        "".join(f'"{line}"\n' for line in table.read_text().replace(".png", ".PNG").splitlines()), "utf-8-sig"
+    )
     assert [entry.name for entry in list_source(photos).entries] == [entry.name for entry in usual.entries]
     table.write_text(table.read_text("utf-8-sig"), "utf-16")
     with pytest.raises(UserError, match='is not text in UTF-8: .* save it as "CSV UTF-8"'):
@@ -270,6 +318,7 @@ def test_tables_may_name_absent_images_of_deepfashion(in_shop):
 
 # Names
 
+
 def test_names_with_spaces_and_accents_in_either_form(photos):
     before = list_source(photos)
     table = photos / "keypoints.csv"
@@ -280,24 +329,41 @@ def test_names_with_spaces_and_accents_in_either_form(photos):
     assert "Zoé" in after.entries[0].name and " " in after.entries[0].name
 
 
-@pytest.mark.parametrize("spelling", [
-    "img/WOMEN/Tees_Tanks/id_00000316/06_2_side.jpg", "fashion/WOMEN/Tees_Tanks/id_00000316/06_2_side.jpg",
-    "fashionWOMENTees_Tanksid0000031606_2side.jpg", "fasionWOMENTeesTanksid0000031606_2side.jpg",
-    "a/b c/fasionWOMENTeesTanksid0000031606_2side.png", "WOMEN-Tees_Tanks-id_00000316-06_2_side",
-    "WOMEN-Tees_Tanks-id_0000031606_2_side.JPG", "In-shop/Img/img_highres/WOMEN/Tees_Tanks/id_00000316/06_2_side.jpg",
-])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "img/WOMEN/Tees_Tanks/id_00000316/06_2_side.jpg",
+        "fashion/WOMEN/Tees_Tanks/id_00000316/06_2_side.jpg",
+        "fashionWOMENTees_Tanksid0000031606_2side.jpg",
+        "fasionWOMENTeesTanksid0000031606_2side.jpg",
+        "a/b c/fasionWOMENTeesTanksid0000031606_2side.png",
+        "WOMEN-Tees_Tanks-id_00000316-06_2_side",
+        "WOMEN-Tees_Tanks-id_0000031606_2_side.JPG",
+        "In-shop/Img/img_highres/WOMEN/Tees_Tanks/id_00000316/06_2_side.jpg",
+    ],
+)
 def test_one_image_in_many_spellings(spelling):
     assert parse_name(spelling) == DeepFashionName("WOMEN", "Tees_Tanks", "00000316", "06", "2", "side")
 
 
-@pytest.mark.parametrize("name", [
-    "", "a.jpg", "anna/1.jpg", "WOMEN/hats/1.jpg", "id_00000316.jpg", "fashionWOMENid0000031606_2side.jpg",
-    "fashionWOMENDressesid0000031606_2side.jpg___fashionWOMENDressesid0000031606_3back_vis.jpg"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a.jpg",
+        "anna/1.jpg",
+        "WOMEN/hats/1.jpg",
+        "id_00000316.jpg",
+        "fashionWOMENid0000031606_2side.jpg",
+        "fashionWOMENDressesid0000031606_2side.jpg___fashionWOMENDressesid0000031606_3back_vis.jpg",
+    ],
+)
 def test_other_names_are_not_taken_for_deepfashions(name):
     assert parse_name(name) is None
 
 
 # What must not get in
+
 
 def test_links_pipes_and_odd_names_stay_outside(photos, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside")
@@ -317,11 +383,20 @@ def test_links_pipes_and_odd_names_stay_outside(photos, tmp_path_factory):
     (photos / "._1.png").write_text("hidden")
     listing = list_source(photos)
     reasons = dict(listing.rejected)
-    assert reasons["out.png"] == reasons["relative.png"] == reasons["other.csv"] == "a link that leads out of the folder"
+    assert (
+        reasons["out.png"]
+        == reasons["relative.png"]
+        == reasons["other.csv"]
+        == "a link that leads out of the folder"
+    )
     assert reasons["lost.png"] == "a link that leads nowhere"
     assert reasons["folder"] == "a link to a folder, which is not followed"
     assert reasons["pipe.png"] == "not a file"
-    assert reasons["line\nbreak.png"] == reasons["\\udcff.png"] == "its name holds characters that are no text: rename it"
+    assert (
+        reasons["line\nbreak.png"]
+        == reasons["\\udcff.png"]
+        == "its name holds characters that are no text: rename it"
+    )
     assert reasons["IMG_1.HEIC"].startswith("is a HEIC photo")
     assert [entry.name for entry in listing.entries] == [entry.name for entry in usual.entries]
     assert not any("DS_Store" in name or "._1" in name for name in reasons)
@@ -336,13 +411,16 @@ def test_a_pickle_that_would_run_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trees.build_tree("pg2", tmp_path / "data", 12)
     for kind in ("all_peaks", "subsets"):
-        (tmp_path / "data" / "PoseFiltered" / f"{kind}_dic_DeepFashion.p").write_bytes(pickle.dumps({"a.jpg": Bomb()}))
+        (tmp_path / "data" / "PoseFiltered" / f"{kind}_dic_DeepFashion.p").write_bytes(
+            pickle.dumps({"a.jpg": Bomb()})
+        )
     with pytest.raises(UserError, match='is refused: it asks for "posix.system".* Nothing in it was run'):
         list_source(tmp_path / "data")
     assert not (tmp_path / "exploded").exists()
 
 
 # Leaks
+
 
 def test_a_planted_leak_is_refused(in_shop):
     partition = in_shop / "Eval" / "list_eval_partition.txt"
@@ -374,13 +452,16 @@ def test_an_outfit_filed_twice_leaves_the_training_split(in_shop):
     twin = tested.replace(parse_name(tested).category, "Sweaters").replace("1_front", "7_additional")
     (in_shop / "Img" / twin).parent.mkdir(parents=True)
     (in_shop / "Img" / twin).write_bytes((in_shop / "Img" / tested).read_bytes())
-    partition.write_text("\n".join([str(len(lines) - 1), *lines[1:], f"{twin} id_{parse_name(tested).item} train"]))
+    partition.write_text(
+        "\n".join([str(len(lines) - 1), *lines[1:], f"{twin} id_{parse_name(tested).item} train"])
+    )
     listing = list_source(in_shop)
     assert (f"Img/{twin}", "its outfit is tested, filed under another category") in listing.rejected
     assert listing.counts["in a split"] - listing.counts["of outfits in one split"] == 1
 
 
 # Bad folders and files, each with its sentence
+
 
 def remove_tables(root):
     for path in root.glob("*.csv"):
@@ -396,31 +477,68 @@ def edit(path, old, new):
 def a_second_spelling(root):
     table = root / "fasion-annotation-all.csv"
     row = table.read_text().splitlines()[1]
-    (root / "fasion-annotation-more.csv").write_text(f"{trees.CSV_HEADER}\n{row.replace('fasion', 'fashion', 1)}\n")
+    (root / "fasion-annotation-more.csv").write_text(
+        f"{trees.CSV_HEADER}\n{row.replace('fasion', 'fashion', 1)}\n"
+    )
 
 
 def an_image_twice(root):
     path = sorted((root / "Img").rglob("*.jpg"))[0]
     (root / "again").mkdir()
-    (root / "again" / path.relative_to(root / "Img" / "img").as_posix().replace("/", "-")).write_bytes(path.read_bytes())
+    (root / "again" / path.relative_to(root / "Img" / "img").as_posix().replace("/", "-")).write_bytes(
+        path.read_bytes()
+    )
 
 
 PARTITION = Path("Eval") / "list_eval_partition.txt"
 
 
-@pytest.mark.parametrize("spoil, sentence", [
-    (remove_tables, r"holds no keypoints for the 30 images \(in-shop layout\): add a table \(.csv that begins with"),
-    (a_second_spelling, r'"fa.*" in .*fasion-annotation-.*csv and "fa.*" in .* both mean the image Img/img/.*: remove one'),
-    (an_image_twice, r'"Img/img/.*" and "again/.*" have one and the same name \(.*\): keep one of them'),
-    (lambda root: edit(root / PARTITION, "image_name", "name"), r'list_eval_partition.txt, line 2: "name .*" should be'),
-    (lambda root: (root / PARTITION).write_text(""), r'list_eval_partition.txt, line 2: "" should be "image_name'),
-    (lambda root: edit(root / PARTITION, " train", " trial"), r"line \d+: .* should be an image, its item, and train, query"),
-    (lambda root: edit(root / PARTITION, "30\n", "31\n"), r'announces "31" images, but lists 30: download it again'),
-    (lambda root: (root / "Img" / "list_eval_partition.txt").touch(), r"holds several lists list_eval_partition.txt \("),
-    (lambda root: trees.write_pickles(root, {}), r"holds keypoints of several kinds \(\*.csv, all_peaks_dic_\*.p\): give"),
-    (lambda root: (root / "pairs.csv").write_text("from,to\na.jpg,b.jpg,c.jpg\n"), r"pairs.csv, line 2: found 3 names, but"),
-    (lambda root: edit(root / "fasion-annotation-all.csv", "[", "[left, "), r"csv, line 2: .* is not a list of numbers"),
-])
+@pytest.mark.parametrize(
+    "spoil, sentence",
+    [
+        (
+            remove_tables,
+            r"holds no keypoints for the 30 images \(in-shop layout\): add a table \(.csv that begins with",
+        ),
+        (
+            a_second_spelling,
+            r'"fa.*" in .*fasion-annotation-.*csv and "fa.*" in .* both mean the image Img/img/.*: remove one',
+        ),
+        (an_image_twice, r'"Img/img/.*" and "again/.*" have one and the same name \(.*\): keep one of them'),
+        (
+            lambda root: edit(root / PARTITION, "image_name", "name"),
+            r'list_eval_partition.txt, line 2: "name .*" should be',
+        ),
+        (
+            lambda root: (root / PARTITION).write_text(""),
+            r'list_eval_partition.txt, line 2: "" should be "image_name',
+        ),
+        (
+            lambda root: edit(root / PARTITION, " train", " trial"),
+            r"line \d+: .* should be an image, its item, and train, query",
+        ),
+        (
+            lambda root: edit(root / PARTITION, "30\n", "31\n"),
+            r'announces "31" images, but lists 30: download it again',
+        ),
+        (
+            lambda root: (root / "Img" / "list_eval_partition.txt").touch(),
+            r"holds several lists list_eval_partition.txt \(",
+        ),
+        (
+            lambda root: trees.write_pickles(root, {}),
+            r"holds keypoints of several kinds \(\*.csv, all_peaks_dic_\*.p\): give",
+        ),
+        (
+            lambda root: (root / "pairs.csv").write_text("from,to\na.jpg,b.jpg,c.jpg\n"),
+            r"pairs.csv, line 2: found 3 names, but",
+        ),
+        (
+            lambda root: edit(root / "fasion-annotation-all.csv", "[", "[left, "),
+            r"csv, line 2: .* is not a list of numbers",
+        ),
+    ],
+)
 def test_a_bad_in_shop_folder(in_shop, spoil, sentence):
     spoil(in_shop)
     with pytest.raises(UserError, match=sentence) as caught:
@@ -428,20 +546,36 @@ def test_a_bad_in_shop_folder(in_shop, spoil, sentence):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("spoil, sentence", [
-    (remove_tables, r"holds no keypoints for the 12 images \(people layout\)"),
-    (lambda root: edit(root / "keypoints.csv", "keypoints_y:keypoints_x", "keypoints_x:keypoints_y"),
-     r'keypoints.csv begins with "name:keypoints_x:keypoints_y", but its first line must be'),
-    (lambda root: edit(root / "keypoints.csv", "photo 0.png", "photo 99.png"),
-     r'names the image "Zoé 00000001/01/photo 99.png", but there is no such file'),
-    (lambda root: edit(root / "keypoints.csv", "Zoé 00000001/01/photo 0.png", "../../../etc/passwd"),
-     r'names the image "../../../etc/passwd", but there is no such file'),
-    (lambda root: [(root / f"{part}.lst").write_text("photo 0.png\n") for part in ("train", "test")],
-     r'The image "photo 0.png" is in both splits, in .*test.lst for test: keep it in one'),
-    (lambda root: [(root / f"{part}.lst").write_text("") for part in ("train", "test")],
-     r"No image of .* is left; the most frequent reason \(12 images\): not in the lists of the split"),
-    (lambda root: trees.write_table(root / "keypoints.csv", ["photo 0.png: []: []"]), r"a list holds 0 values; write"),
-])
+@pytest.mark.parametrize(
+    "spoil, sentence",
+    [
+        (remove_tables, r"holds no keypoints for the 12 images \(people layout\)"),
+        (
+            lambda root: edit(root / "keypoints.csv", "keypoints_y:keypoints_x", "keypoints_x:keypoints_y"),
+            r'keypoints.csv begins with "name:keypoints_x:keypoints_y", but its first line must be',
+        ),
+        (
+            lambda root: edit(root / "keypoints.csv", "photo 0.png", "photo 99.png"),
+            r'names the image "Zoé 00000001/01/photo 99.png", but there is no such file',
+        ),
+        (
+            lambda root: edit(root / "keypoints.csv", "Zoé 00000001/01/photo 0.png", "../../../etc/passwd"),
+            r'names the image "../../../etc/passwd", but there is no such file',
+        ),
+        (
+            lambda root: [(root / f"{part}.lst").write_text("photo 0.png\n") for part in ("train", "test")],
+            r'The image "photo 0.png" is in both splits, in .*test.lst for test: keep it in one',
+        ),
+        (
+            lambda root: [(root / f"{part}.lst").write_text("") for part in ("train", "test")],
+            r"No image of .* is left; the most frequent reason \(12 images\): not in the lists of the split",
+        ),
+        (
+            lambda root: trees.write_table(root / "keypoints.csv", ["photo 0.png: []: []"]),
+            r"a list holds 0 values; write",
+        ),
+    ],
+)
 def test_a_bad_folder_of_ones_own(photos, spoil, sentence):
     spoil(photos)
     with pytest.raises(UserError, match=sentence):
@@ -464,12 +598,24 @@ def test_two_forms_of_one_accent(tmp_path):
         list_source(tmp_path)
 
 
-@pytest.mark.parametrize("content, sentence", [
-    ([], r"holds no image that can be used \(found: nothing\)\. Recognised are: DeepFashion In-shop .* PG2 .* PATN"),
-    (["Img/img.zip", "Eval/list_eval_partition.txt"], r"\(found: Eval, Img\)\. Unpack Img/img.zip first\. Recognised"),
-    (["IMG_0001.HEIC"], r"\(found: IMG_0001.HEIC\)\. IMG_0001.HEIC: is a HEIC photo, which cannot be read here: save or"),
-    ([".hidden.jpg", "__MACOSX/1.jpg", "video.mp4"], r"\(found: video.mp4\)"),
-])
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        (
+            [],
+            r"holds no image that can be used \(found: nothing\)\. Recognised are: DeepFashion In-shop .* PG2 .* PATN",
+        ),
+        (
+            ["Img/img.zip", "Eval/list_eval_partition.txt"],
+            r"\(found: Eval, Img\)\. Unpack Img/img.zip first\. Recognised",
+        ),
+        (
+            ["IMG_0001.HEIC"],
+            r"\(found: IMG_0001.HEIC\)\. IMG_0001.HEIC: is a HEIC photo, which cannot be read here: save or",
+        ),
+        ([".hidden.jpg", "__MACOSX/1.jpg", "video.mp4"], r"\(found: video.mp4\)"),
+    ],
+)
 def test_folders_without_images(tmp_path, content, sentence):
     for name in content:
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -480,7 +626,9 @@ def test_folders_without_images(tmp_path, content, sentence):
 
 def test_a_table_that_leaves_nothing(in_shop):
     trees.write_table(in_shop / "fasion-annotation-all.csv", [])
-    with pytest.raises(UserError, match=r"No image of .* is left; the most frequent reason \(30 images\): no row in"):
+    with pytest.raises(
+        UserError, match=r"No image of .* is left; the most frequent reason \(30 images\): no row in"
+    ):
         list_source(in_shop)
 
 
@@ -491,37 +639,47 @@ def test_no_folder_or_one_that_cannot_be_read(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="file is not a folder"):
         list_source(tmp_path / "file")
 
-    def forbidden(path):                              # what happens to anybody but root, as whom tests may run
+    def forbidden(path):  # what happens to anybody but root, as whom tests may run
         raise PermissionError(13, "Permission denied", str(path))
+
     monkeypatch.setattr(os, "scandir", forbidden)
     with pytest.raises(UserError, match=r"cannot be read \(Permission denied\): change its permissions"):
         list_source(tmp_path)
 
 
-@pytest.mark.parametrize("keypoints, sentence", [
-    ("notes.txt", "notes.txt is no keypoint file of a known kind: give a .csv table"),
-    ("gone.csv", "There is no keypoint file .*gone.csv"),
-    ("all_peaks_dic_gone.p", "There is no keypoint file .*all_peaks_dic_gone.p"),
-    ("Img", "Img holds no keypoints for the 30 images"),
-])
+@pytest.mark.parametrize(
+    "keypoints, sentence",
+    [
+        ("notes.txt", "notes.txt is no keypoint file of a known kind: give a .csv table"),
+        ("gone.csv", "There is no keypoint file .*gone.csv"),
+        ("all_peaks_dic_gone.p", "There is no keypoint file .*all_peaks_dic_gone.p"),
+        ("Img", "Img holds no keypoints for the 30 images"),
+    ],
+)
 def test_keypoints_that_cannot_be_used(in_shop, keypoints, sentence):
     with pytest.raises(UserError, match=sentence):
         list_source(in_shop, keypoints=in_shop / keypoints)
 
 
-@pytest.mark.parametrize("words, sentence", [
-    (["require=neck,belly"], 'The rule require names "belly", which is no keypoint'),
-    (["require="], 'The rule require names "", which is no keypoint'),
-    (["split=random"], 'The rule split is "random"; use one of: auto, official, list, folder, identity'),
-    (["person=both"], 'The rule person is "both"; use one of'),
-    (["least=0"], "The rule least is 0; a pose has 1 to 18 keypoints"),
-    (["least=many"], 'The rule least takes a whole number, not "many"'),
-    (["strict"], '"strict" is no rule; write RULE=VALUE'),
-    (["size=64"], '"size=64" is no rule'),
-    (["split=list"], "has no lists for split=list: add train.lst with test.lst or train.txt with test.txt"),
-    (["split=folder"], "has no folders for split=folder: they are called train and test"),
-    (["pairs=list"], 'has no list of pairs for pairs=list: add a .csv that begins with "from,to"'),
-])
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["require=neck,belly"], 'The rule require names "belly", which is no keypoint'),
+        (["require="], 'The rule require names "", which is no keypoint'),
+        (["split=random"], 'The rule split is "random"; use one of: auto, official, list, folder, identity'),
+        (["person=both"], 'The rule person is "both"; use one of'),
+        (["least=0"], "The rule least is 0; a pose has 1 to 18 keypoints"),
+        (["least=many"], 'The rule least takes a whole number, not "many"'),
+        (["strict"], '"strict" is no rule; write RULE=VALUE'),
+        (["size=64"], '"size=64" is no rule'),
+        (
+            ["split=list"],
+            "has no lists for split=list: add train.lst with test.lst or train.txt with test.txt",
+        ),
+        (["split=folder"], "has no folders for split=folder: they are called train and test"),
+        (["pairs=list"], 'has no list of pairs for pairs=list: add a .csv that begins with "from,to"'),
+    ],
+)
 def test_rules_that_cannot_be_followed(in_shop, words, sentence):
     with pytest.raises(UserError, match=sentence):
         list_source(in_shop, rules=Rules.from_words(words))
@@ -530,7 +688,9 @@ def test_rules_that_cannot_be_followed(in_shop, words, sentence):
 def test_pickles_that_do_not_belong_together(tmp_path):
     those = trees.build_tree("pg2", tmp_path, 12)
     trees.write_pickles(tmp_path / "other", {one.pg2: one.pose for one in those[:5]})
-    (tmp_path / "other" / "subsets_dic_DeepFashion.p").rename(tmp_path / "PoseFiltered" / "subsets_dic_DeepFashion.p")
+    (tmp_path / "other" / "subsets_dic_DeepFashion.p").rename(
+        tmp_path / "PoseFiltered" / "subsets_dic_DeepFashion.p"
+    )
     (tmp_path / "other" / "all_peaks_dic_DeepFashion.p").unlink()
     with pytest.raises(UserError, match="do not belong together: 7 images"):
         list_source(tmp_path)
@@ -541,8 +701,9 @@ def test_pickles_that_do_not_belong_together(tmp_path):
 
 # The published lists and tables, where they are present
 
-published = pytest.mark.skipif(not SHARED.is_dir(),
-                               reason="the real data sets are not here; name their folder with POSEGEN_SHARED")
+published = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the real data sets are not here; name their folder with POSEGEN_SHARED"
+)
 LISTS, TABLES = SHARED / "deepfashion_lists", SHARED / "deepfashion_keypoints"
 
 
@@ -553,7 +714,9 @@ def names_in(*paths):
 
 def split_of(folder, lists):
     names = names_in(*(folder / name for name in lists))
-    return names, split_images(Files(folder, names, lists, []), names, NameIndex(names), owners(names), names, "auto")
+    return names, split_images(
+        Files(folder, names, lists, []), names, NameIndex(names), owners(names), names, "auto"
+    )
 
 
 @published
@@ -563,8 +726,12 @@ def test_the_official_lists():
     assert Counter(split.of.values()) == {"train": 25882, "test": 26830}
     assert all(map(parse_name, names)) and len({name_key(name) for name in names}) == 52712
     owned = owners(names)
-    outfits = {part: {owned[name][1] for name in names if split.of[name] == part} for part in ("train", "test")}
-    assert [len(outfits[part]) for part in ("train", "test")] == [6412, 6617] and not outfits["train"] & outfits["test"]
+    outfits = {
+        part: {owned[name][1] for name in names if split.of[name] == part} for part in ("train", "test")
+    }
+    assert [len(outfits[part]) for part in ("train", "test")] == [6412, 6617] and not outfits[
+        "train"
+    ] & outfits["test"]
     assert find_leaks(names, owned, split.of) == (set(), []), "no outfit and no item lies in both"
     assert set(names_in(LISTS / "val.txt")) == {name for name in names if split.of[name] == "test"}
 
@@ -575,15 +742,19 @@ def test_the_lists_of_patn():
     assert split.how == "list" and Counter(split.of.values()) == {"train": 48674, "test": 4038}
     assert all(map(parse_name, names))
     owned = owners(names)
-    leaking, warnings = find_leaks(names, owned, split.of)                 # would raise for an outfit in both
+    leaking, warnings = find_leaks(names, owned, split.of)  # would raise for an outfit in both
     assert warnings == ["513 of 930 test identities also occur in train, in other outfits."]
     assert len(leaking) == 38 and len({worn(parse_name(name)) for name in leaking}) == 15
-    official = {name_key(name) for name in names_in(LISTS / "train.txt", LISTS / "query.txt", LISTS / "gallery.txt")}
+    official = {
+        name_key(name) for name in names_in(LISTS / "train.txt", LISTS / "query.txt", LISTS / "gallery.txt")
+    }
     assert {name_key(name) for name in names} == official
 
 
 @published
-@pytest.mark.parametrize("prefix, rows, kept, pairs", [("fasion-resize", 4038, 3264, 8570), ("fasion", 4061, 3278, 8670)])
+@pytest.mark.parametrize(
+    "prefix, rows, kept, pairs", [("fasion-resize", 4038, 3264, 8570), ("fasion", 4061, 3278, 8670)]
+)
 def test_the_default_rule_is_that_of_the_published_pairs(prefix, rows, kept, pairs):
     official = names_in(LISTS / "train.txt", LISTS / "query.txt", LISTS / "gallery.txt")
     index = NameIndex(official)

@@ -1,4 +1,5 @@
 "Batches from other processes: the same bits, no process left behind, nobody waits forever."
+
 import hashlib
 import multiprocessing
 import os
@@ -11,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bounded import bounded
 
 from posegen import data, loading
 from posegen.core import UserError, preset
 from posegen.data import Example, PairDataset, open_store, write_store
 from posegen.loading import TrainingBatches
-
-from bounded import bounded
 
 PROGRAM = """
 import hashlib, multiprocessing, os, signal, sys, time
@@ -59,7 +59,7 @@ def nobody_waits_for_long(monkeypatch):
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     "A store of random images: three people to train on with four images of 32 pixels each, one to test on."
-    path = tmp_path_factory.mktemp("loading")/"store.h5"
+    path = tmp_path_factory.mktemp("loading") / "store.h5"
     write_store(path, (example(person, view) for person in range(4) for view in range(4)), 32, "random noise")
     return path
 
@@ -67,8 +67,14 @@ def path(tmp_path_factory):
 def example(person, view, size=32):
     random = np.random.default_rng([person, view])
     keypoints = np.concatenate([random.uniform(0, size, (18, 2)), np.ones((18, 1))], 1).astype(np.float32)
-    return Example(random.integers(0, 255, (size, size, 3), np.uint8), keypoints, f"{person}/{view}.png",
-                   "test" if person == 3 else "train", person, person)
+    return Example(
+        random.integers(0, 255, (size, size, 3), np.uint8),
+        keypoints,
+        f"{person}/{view}.png",
+        "test" if person == 3 else "train",
+        person,
+        person,
+    )
 
 
 def batches_of(path, config=None, **options):
@@ -78,7 +84,7 @@ def batches_of(path, config=None, **options):
 
 def started(path, workers, position, *words):
     "A program with loading processes of its own."
-    quiet = {"PYTHONWARNINGS": "ignore"}              # torch warns of more processes than cores
+    quiet = {"PYTHONWARNINGS": "ignore"}  # torch warns of more processes than cores
     return bounded([sys.executable, "-c", PROGRAM, path, workers, position, *words], env=quiet)
 
 
@@ -122,7 +128,7 @@ def test_a_killed_program_leaves_no_process_behind(path, words):
 def test_signals_are_left_to_the_main_process(path, number, words):
     with started(path, 2, 0, "wait", *words) as program:
         _, workers = first_lines(program)
-        os.killpg(program.pid, number)            # as a terminal does at Ctrl-C, a cluster that ends a job
+        os.killpg(program.pid, number)  # as a terminal does at Ctrl-C, a cluster that ends a job
         out, error = program.communicate()
         assert (out, error, program.returncode) == ("twenty more\n", "", 0)
         assert left_after(workers, 10) == []
@@ -135,21 +141,23 @@ def test_another_process_resumes_with_the_same_bits(path):
     for workers in (0, 1, 2):
         with started(path, workers, 11) as program:
             digest, processes = first_lines(program)
-            _, error = program.communicate()                  # it ends although its loader is still open
+            _, error = program.communicate()  # it ends although its loader is still open
         assert (digest, error, program.returncode, len(processes)) == (expected, "", 0, workers)
 
 
 def test_a_program_that_hangs_is_ended_with_its_children():
-    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], start_new_session=True)"
+    child = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], start_new_session=True)"
+    )
     with bounded([sys.executable, "-c", child], seconds=3, stdin=subprocess.PIPE) as program:
-        assert program.stdout.read() == ""                    # which ends when nobody holds the pipe any more
+        assert program.stdout.read() == ""  # which ends when nobody holds the pipe any more
         assert program.wait(10) == -signal.SIGKILL
 
 
 def test_two_ranks_are_one_process(path):
     one = batches_of(path)
     ranks = [batches_of(path, workers=1, rank=rank, processes=2) for rank in range(2)]
-    for _ in range(20):                                      # into the second epoch of 18 batches
+    for _ in range(20):  # into the second epoch of 18 batches
         whole, parts = next(one), [next(rank) for rank in ranks]
         for name in ("condition", "target", "pose", "mask"):
             for rank, part in enumerate(parts):
@@ -173,14 +181,14 @@ def test_a_batch_of_float64(path):
 
 def test_a_damaged_image_is_told_of_in_the_same_words(path, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "IN_MEMORY_SHARE", 0)
-    whole, damaged = path.read_bytes(), tmp_path/"damaged.h5"
+    whole, damaged = path.read_bytes(), tmp_path / "damaged.h5"
     where = open_store(path).file["images"].id.get_chunk_info_by_coord((2, 0, 0, 0)).byte_offset + 100
-    damaged.write_bytes(whole[:where] + bytes([whole[where] ^ 1]) + whole[where + 1:])
+    damaged.write_bytes(whole[:where] + bytes([whole[where] ^ 1]) + whole[where + 1 :])
     sentences = []
     for workers in (0, 2):
         batches = batches_of(damaged, workers=workers)
         with pytest.raises(UserError) as error:
-            for _ in range(18):                               # an epoch has every image
+            for _ in range(18):  # an epoch has every image
                 next(batches)
         sentences.append((str(error.value), batches.position))
     assert sentences[0] == sentences[1]
@@ -189,9 +197,11 @@ def test_a_damaged_image_is_told_of_in_the_same_words(path, tmp_path, monkeypatc
 
 def test_a_killed_loading_process_ends_the_run_with_a_sentence(path, monkeypatch):
     monkeypatch.setattr(loading, "CHECK_SECONDS", 0.5)
+
     class Killed(PairDataset):
         def batch(self, index):
             os.kill(os.getpid(), signal.SIGKILL)
+
     batches = TrainingBatches(Killed(open_store(path)), preset("test"), torch.device("cpu"), workers=1)
     with pytest.raises(UserError, match="A process that loads batches was ended from outside"):
         next(batches)
@@ -199,6 +209,7 @@ def test_a_killed_loading_process_ends_the_run_with_a_sentence(path, monkeypatch
 
 class Stuck(PairDataset):
     "Whose loading process hears nothing any more, as one that waits for a lock that nobody will release."
+
     def __init__(self, path):
         super().__init__(open_store(path))
         self.reached = multiprocessing.get_context("fork").Event()
@@ -232,10 +243,10 @@ def test_a_stuck_loading_process_ends_the_run_with_a_sentence(path, monkeypatch)
 
 
 def test_stuck_loading_processes_do_not_keep_a_closed_loader_from_ending(path, monkeypatch):
-    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.5)      # how long torch waits
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.5)  # how long torch waits
     batches = TrainingBatches(Stuck(path), preset("test"), torch.device("cpu"), workers=1)
     batches._loader = batches._start()
-    worker, = batches._loader._workers
+    (worker,) = batches._loader._workers
     assert batches.dataset.reached.wait(60)
     began = time.monotonic()
     del batches
@@ -263,15 +274,18 @@ def test_a_mistake_in_a_loading_process_comes_out_as_it_is(path):
 def test_images_in_memory_are_shared(tmp_path):
     size, views = 256, 300
     blank = np.zeros((size, size, 3), np.uint8)
-    examples = (Example(blank, np.ones((18, 3), np.float32), f"{split}/{view}.png", split, person, person)
-                for person, split in enumerate(("train", "test")) for view in range(views))
-    write_store(tmp_path/"store.h5", examples, size, "black images")
-    batches = batches_of(tmp_path/"store.h5", workers=1)
+    examples = (
+        Example(blank, np.ones((18, 3), np.float32), f"{split}/{view}.png", split, person, person)
+        for person, split in enumerate(("train", "test"))
+        for view in range(views)
+    )
+    write_store(tmp_path / "store.h5", examples, size, "black images")
+    batches = batches_of(tmp_path / "store.h5", workers=1)
     assert batches.dataset.store.in_memory
     next(batches)
     worker = batches._loader._workers[0].pid
     text = Path(f"/proc/{worker}/smaps_rollup").read_text()
     own = sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_")) / 1000
     batches.close()
-    images = 2 * views * size * size * 3 / 1e6           # 118 MB, which a copy would take beside all else
+    images = 2 * views * size * size * 3 / 1e6  # 118 MB, which a copy would take beside all else
     assert own < 0.75 * images, f"{own:.0f} MB of its own"

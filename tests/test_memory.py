@@ -1,4 +1,5 @@
 "Memory: the estimate against a real process, running out of it; and watchers on real training runs."
+
 import json
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from bounded import run_bounded
 
 from posegen.core import UserError, preset
 from posegen.data import Example, open_store, write_store
@@ -14,25 +16,37 @@ from posegen.memory import check_memory, training_memory
 from posegen.training import train_stage1
 from posegen.watching import LivePlot, TensorBoardLog
 
-from bounded import run_bounded
-
 ROOT = Path(__file__).parent.parent
 linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux has /proc")
 
 
 @linux
-@pytest.mark.parametrize("stage, accumulation",
-                         [("stage1", 1), ("stage1", 4), ("pair", 2), ("wgan_triplet", 1)])
+@pytest.mark.parametrize(
+    "stage, accumulation", [("stage1", 1), ("stage1", 4), ("pair", 2), ("wgan_triplet", 1)]
+)
 def test_the_estimate_is_near_what_a_process_takes(stage, accumulation):
     changes = dict(size=64, blocks=4, width=32, batch_size=8, accumulation=accumulation)
     words = [f"{name}={value}" for name, value in changes.items()]
-    run = run_bounded([sys.executable, ROOT/"benchmarks"/"memory.py", "--preset", "gpu", "--set", *words,
-                       "--measure", stage], seconds=300)
+    run = run_bounded(
+        [
+            sys.executable,
+            ROOT / "benchmarks" / "memory.py",
+            "--preset",
+            "gpu",
+            "--set",
+            *words,
+            "--measure",
+            stage,
+        ],
+        seconds=300,
+    )
     assert run.returncode == 0, run.stderr
     measured = json.loads(run.stdout.splitlines()[-1])["bytes"]
     estimate = training_memory(preset("gpu", **changes), stage).total
-    print(f"estimate {estimate / 2**20:.0f} MiB, measured {measured / 2**20:.0f} MiB, "
-          f"ratio {estimate / measured:.2f}")
+    print(
+        f"estimate {estimate / 2**20:.0f} MiB, measured {measured / 2**20:.0f} MiB, "
+        f"ratio {estimate / measured:.2f}"
+    )
     assert 0.7 < estimate / measured < 1.4
 
 
@@ -74,16 +88,25 @@ def store(tmp_path_factory):
     "Two people in four random images each, to train on, and one to test on."
     generator = np.random.default_rng(0)
     path = tmp_path_factory.mktemp("watched") / "store.h5"
-    examples = [Example(generator.integers(0, 256, (32, 32, 3)).astype(np.uint8),
-                        np.hstack([generator.uniform(4, 28, (18, 2)), np.ones((18, 1))]).astype(np.float32),
-                        f"{person}/{view}", "train" if person < 2 else "test", person, person)
-                for person in range(3) for view in range(4)]
+    examples = [
+        Example(
+            generator.integers(0, 256, (32, 32, 3)).astype(np.uint8),
+            np.hstack([generator.uniform(4, 28, (18, 2)), np.ones((18, 1))]).astype(np.float32),
+            f"{person}/{view}",
+            "train" if person < 2 else "test",
+            person,
+            person,
+        )
+        for person in range(3)
+        for view in range(4)
+    ]
     write_store(path, examples, 32, "noise")
     return open_store(path)
 
 
 class Stopper:
     "A watcher that interrupts the run after a step, as Ctrl-C would."
+
     def __init__(self, after):
         self.after, self.calls = after, []
 
@@ -103,8 +126,10 @@ class Stopper:
 
 
 def test_watchers_see_a_run_that_stops_and_goes_on(store, tmp_path):
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator",
-                                      reason="the extra tensorboard is not installed")
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator",
+        reason="the extra tensorboard is not installed",
+    )
     config = preset("test", stage1_steps=12, checkpoint_every=4)
 
     def train(*watchers):
@@ -117,7 +142,7 @@ def test_watchers_see_a_run_that_stops_and_goes_on(store, tmp_path):
     assert [row["step"] for row in plot.history] == list(range(1, 8))
 
     plot = LivePlot("stage 1")
-    train(TensorBoardLog(tmp_path / "log"), plot)                # from the checkpoint of step 4
+    train(TensorBoardLog(tmp_path / "log"), plot)  # from the checkpoint of step 4
     history = [json.loads(line) for line in (tmp_path / "run" / "losses.jsonl").read_text().splitlines()]
     assert [row["step"] for row in plot.history] == list(range(1, 13))
     assert set(plot.images) == {"condition", "G1", "target"}
@@ -150,11 +175,18 @@ def test_an_executed_notebook_holds_one_last_picture(tmp_path):
 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(WATCHED)])
     nbformat.write(notebook, tmp_path / "in.ipynb")
-    papermill.execute_notebook(str(tmp_path / "in.ipynb"), str(tmp_path / "out.ipynb"), kernel_name="python3",
-                               progress_bar=False, cwd=str(ROOT), start_timeout=120, execution_timeout=120)
+    papermill.execute_notebook(
+        str(tmp_path / "in.ipynb"),
+        str(tmp_path / "out.ipynb"),
+        kernel_name="python3",
+        progress_bar=False,
+        cwd=str(ROOT),
+        start_timeout=120,
+        execution_timeout=120,
+    )
     outputs = nbformat.read(tmp_path / "out.ipynb", 4).cells[0].outputs
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    drawings, = [int(output.text) for output in outputs if output.get("name") == "stdout"]
+    (drawings,) = [int(output.text) for output in outputs if output.get("name") == "stdout"]
     assert len(pictures) == 1 and drawings >= 3
     assert not [output for output in outputs if output.get("name") == "stderr"]
 

@@ -1,4 +1,5 @@
 "Metrics against scikit-image on fixed, random and real pairs; folders scored, also by several processes."
+
 import hashlib
 import json
 import os
@@ -22,9 +23,11 @@ def ours(generated, target, mask):
     "All metrics of one pair as the golden file names them; an infinite PSNR is None there."
     values = {f"ssim {name}": float(ssim(generated, target, name, mask=mask)[0]) for name in PROTOCOLS}
     decibels = float(psnr(generated, target)[0])
-    return values | {"psnr": None if np.isinf(decibels) else decibels,
-                     "l1": float(l1_error(generated, target)[0]),
-                     "gradient": float(mean_absolute_gradient(generated)[0])}
+    return values | {
+        "psnr": None if np.isinf(decibels) else decibels,
+        "l1": float(l1_error(generated, target)[0]),
+        "gradient": float(mean_absolute_gradient(generated)[0]),
+    }
 
 
 @pytest.mark.parametrize("name", pairs())
@@ -47,7 +50,7 @@ def blob(draw, height, width):
     "A random mask with both values in it."
     y, x = np.mgrid[:height, :width]
     centre = draw.integers(10, 40, 2)
-    return ((x - centre[0])**2 + (y - centre[1])**2 < draw.integers(8, 25)**2).astype(np.uint8)
+    return ((x - centre[0]) ** 2 + (y - centre[1]) ** 2 < draw.integers(8, 25) ** 2).astype(np.uint8)
 
 
 def random_pairs(count):
@@ -68,7 +71,10 @@ def random_pairs(count):
 def real_pairs():
     "Frames of a video beside later ones, photographs beside blurred copies; none where the data is absent."
     draw = np.random.default_rng(1)
-    def read(path): return np.asarray(Image.open(path).convert("RGB"))
+
+    def read(path):
+        return np.asarray(Image.open(path).convert("RGB"))
+
     frames = sorted((SHARED / "fashion_video" / "frames256").glob("*"))[::5]
     for first, second in zip(frames, frames[3:]):
         yield read(first), read(second), blob(draw, 256, 256)
@@ -105,8 +111,9 @@ def test_a_folder_is_scored_as_its_pairs_are(tmp_path):
     images = {f"anna/{name}": pair[0] for name, pair in pairs().items() if pair[0].shape == (256, 256, 3)}
     scores = score_folders(*write_pair_folders(tmp_path, images))
     for number, name in enumerate(sorted(images)):
-        generated, target = (np.asarray(Image.open(tmp_path / side / f"{name}.png"))
-                             for side in ("generated", "target"))
+        generated, target = (
+            np.asarray(Image.open(tmp_path / side / f"{name}.png")) for side in ("generated", "target")
+        )
         for protocol in ("report", "patn", "gfla"):
             assert scores.values[f"SSIM {protocol}"][number] == ssim(generated, target, protocol)[0]
     assert scores.over == "people" and set(scores.people) == {"anna"}
@@ -122,7 +129,7 @@ def test_processes_change_nothing(tmp_path):
     assert alone == together
     assert b"over 40 images" in alone[1]
     (tmp_path / "generated" / "39.png").write_bytes(b"not an image")
-    with pytest.raises(UserError, match="39.png is not an image"):        # also out of another process
+    with pytest.raises(UserError, match="39.png is not an image"):  # also out of another process
         score_folders(*folders, workers=2)
 
 
@@ -131,9 +138,13 @@ def test_real_images_against_blurred_copies(tmp_path):
     source = SHARED / "deepfashion_images" / "openpose18_cocosnet"
     images = {path.stem: np.asarray(Image.open(path).convert("RGB")) for path in sorted(source.glob("*.jpg"))}
     parts = "candidate", "subset"
-    write_keypoint_csv(tmp_path / "keypoints.csv", {
-        f"{name}.jpg": read_openpose_candidates(*(source / f"{name}_{part}.txt" for part in parts))
-        for name in images})
+    write_keypoint_csv(
+        tmp_path / "keypoints.csv",
+        {
+            f"{name}.jpg": read_openpose_candidates(*(source / f"{name}_{part}.txt" for part in parts))
+            for name in images
+        },
+    )
     generated, _ = write_pair_folders(tmp_path, images)
     # the photographs themselves are the targets; OpenPose's text files lie beside them
     scores = score_folders(generated, source, classifier="efficientnet", keypoints=tmp_path / "keypoints.csv")

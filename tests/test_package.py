@@ -1,4 +1,5 @@
 "What a wheel of posegen holds, and that it works outside of a checkout."
+
 import json
 import os
 import subprocess
@@ -7,13 +8,17 @@ import zipfile
 from configparser import ConfigParser
 from email.parser import Parser
 
-import pytest
 import packaged
+import pytest
 from packaged import ROOT
 
 import posegen
 
-ASSETS = [path.relative_to(ROOT / "posegen/assets") for path in (ROOT / "posegen/assets").rglob("*") if path.is_file()]
+ASSETS = [
+    path.relative_to(ROOT / "posegen/assets")
+    for path in (ROOT / "posegen/assets").rglob("*")
+    if path.is_file()
+]
 
 
 @pytest.fixture(scope="module")
@@ -24,25 +29,29 @@ def installed(tmp_path_factory):
 @pytest.fixture(scope="module")
 def files(installed):
     "Name in the wheel -> content."
-    path, = installed.parent.glob("*.whl")
+    (path,) = installed.parent.glob("*.whl")
     with zipfile.ZipFile(path) as wheel:
         return {name: wheel.read(name) for name in wheel.namelist()}
 
 
 @pytest.fixture(scope="module")
 def metadata(files):
-    name, = (name for name in files if name.endswith("METADATA"))
+    (name,) = (name for name in files if name.endswith("METADATA"))
     return Parser().parsestr(files[name].decode())
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(files, installed):
     checkout = installed.parent / "checkout"
     wanted = {f"posegen/{path.name}": path for path in (checkout / "posegen").glob("*.py")}
-    wanted |= {f"posegen/experiments/{path.name}": path for path in (checkout / "nbs/experiments").glob("*.ipynb")}
+    wanted |= {
+        f"posegen/experiments/{path.name}": path for path in (checkout / "nbs/experiments").glob("*.ipynb")
+    }
     wanted |= {f"posegen/assets/{path}": checkout / "posegen/assets" / path for path in ASSETS}
     wanted["posegen/py.typed"] = checkout / "posegen/py.typed"
     assert {name for name in files if ".dist-info/" not in name} == set(wanted)
-    assert {"posegen/runs.py", "posegen/experiments/10_prepare.ipynb", "posegen/assets/people.npz"} <= set(wanted)
+    assert {"posegen/runs.py", "posegen/experiments/10_prepare.ipynb", "posegen/assets/people.npz"} <= set(
+        wanted
+    )
     for name, path in wanted.items():
         assert files[name] == path.read_bytes(), f"{name} is not {path}"
 
@@ -60,8 +69,12 @@ def test_the_metadata(metadata):
 def test_the_licences(files, metadata):
     assert metadata["License-Expression"] == "Apache-2.0 AND CC0-1.0"
     licences = {name.split("/licenses/")[1] for name in files if "/licenses/" in name}
-    assert licences == {"LICENSE", "NOTICE", "posegen/assets/ESTIMATOR_LICENSE.txt",
-                        "posegen/assets/PEOPLE_LICENSE.txt"}
+    assert licences == {
+        "LICENSE",
+        "NOTICE",
+        "posegen/assets/ESTIMATOR_LICENSE.txt",
+        "posegen/assets/PEOPLE_LICENSE.txt",
+    }
     notice = (ROOT / "NOTICE").read_text()
     for path in ASSETS:
         if "LICENSE" not in path.name:
@@ -86,14 +99,26 @@ print(json.dumps(dict(took=took, file=posegen.__file__, experiments=str(experime
 
 def test_it_works_in_an_empty_folder(installed, tmp_path):
     environment = dict(os.environ, PYTHONPATH=str(installed))
-    done = subprocess.run([sys.executable, "-c", CODE], cwd=tmp_path, env=environment, capture_output=True,
-                          text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["file"] == str(installed / "posegen/__init__.py")
     assert told["experiments"] == str(installed / "posegen/experiments")
     assert told["models"] == [64, 128] and told["image"] == [1, 32, 32, 3]
     print("import posegen.networks: {:.1f} s of processor time, {:.1f} s in all".format(*told["took"]))
-    said = subprocess.run([installed / "bin/posegen", "--help"], cwd=tmp_path, env=environment, capture_output=True,
-                          text=True, timeout=60)
+    said = subprocess.run(
+        [installed / "bin/posegen", "--help"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert said.returncode == 0 and "reproduce" in said.stdout

@@ -24,7 +24,7 @@ from posegen.blocks import blocks_folder
 from posegen.core import UserError, preset
 from posegen.data import Example, PairDataset, open_store, write_store
 from posegen.dense import write_dense
-from posegen.estimators import read_keypoint_csv, write_keypoint_csv
+from posegen.keypoints import read_keypoint_csv, write_keypoint_csv
 from posegen.pose import MASK_LIMBS, flip_keypoints, pose_maps, pose_mask
 from posegen.prepare import plan_listing, prepare, report_lines
 
@@ -311,7 +311,7 @@ def test_too_few_images_for_a_pair_are_found_out_before_they_are_read(photos, tm
 
 def test_a_pose_that_loses_required_keypoints_at_the_border_is_left_out(photos, tmp_path):
     poses = {path.relative_to(photos).as_posix(): np.full((18, 3), 20.0) for path in photos.rglob("*.png")}
-    poses["train/ann/1.png"][8, :2] = 90, 20                # the right hip
+    poses["train/ann/1.png"][8, :2] = 90, 20  # the right hip
     write_keypoint_csv(tmp_path / "table.csv", poses)
     store = prepare(photos, tmp_path / "store.h5", CONFIG, tmp_path / "table.csv", OWN, workers=1)
     assert store.rejected == [("train/ann/1.png", "incomplete: no right_hip inside the image")]

@@ -1,4 +1,5 @@
 "Workers of a killed program end by themselves."
+
 import os
 import signal
 import subprocess
@@ -18,7 +19,9 @@ time.sleep(600)
 
 
 def test_workers_end_with_a_killed_parent(tmp_path):
-    program = subprocess.Popen([sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    program = subprocess.Popen(
+        [sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     workers = {int(number) for number in program.stdout.readline().split()}
     assert workers and program.pid not in workers and all(map(alive, workers))
     program.kill()

@@ -1,4 +1,5 @@
 "Real keypoint tables and a real video, where they are present; none of it is part of the project."
+
 import os
 import re
 from pathlib import Path
@@ -7,13 +8,17 @@ import numpy as np
 import pytest
 
 from posegen.data import open_store
-from posegen.estimators import read_keypoint_csv, read_openpose_candidates
+from posegen.keypoints import read_keypoint_csv, read_openpose_candidates
 
 SHARED = Path(os.environ.get("POSEGEN_SHARED", Path(__file__).parents[2] / "shared" / "data"))
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets are not here; name their folder with POSEGEN_SHARED")
+pytestmark = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the real data sets are not here; name their folder with POSEGEN_SHARED"
+)
 
 
-@pytest.mark.parametrize("table, rows", [("fasion-resize-annotation-test.csv", 4038), ("fasion-annotation-test.csv", 4061)])
+@pytest.mark.parametrize(
+    "table, rows", [("fasion-resize-annotation-test.csv", 4038), ("fasion-annotation-test.csv", 4061)]
+)
 def test_published_keypoint_tables(table, rows):
     poses = np.stack(list(read_keypoint_csv(SHARED / "deepfashion_keypoints" / table).values()))
     assert poses.shape == (rows, 18, 3)
@@ -21,7 +26,9 @@ def test_published_keypoint_tables(table, rows):
     assert 0.5 < present.mean() < 1 and (poses[~present] == 0).all()
     neck, hips = poses[:, 1], poses[:, [8, 11]]
     both = (neck[:, 2] > 0) & (hips[..., 2] > 0).all(1)
-    assert (neck[both, 1] < hips[both, :, 1].mean(1)).mean() > 0.99, "x and y are confused: necks lie below hips"
+    assert (neck[both, 1] < hips[both, :, 1].mean(1)).mean() > 0.99, (
+        "x and y are confused: necks lie below hips"
+    )
 
 
 def image_key(name):
@@ -42,14 +49,16 @@ def test_the_two_published_tables_agree_on_the_images_they_share():
     found = (len(shared), int(both.any(1).sum()), int(both.sum()), float(np.median(distance)))
     # shared images, those with keypoints in both tables, keypoints in both, median difference in pixels
     assert found == (351, 279, 3891, 0.0)
-    assert (distance <= 2).mean() > 0.98 and distance.max() < 60       # a few keypoints lie on another limb
-    assert int(((a[..., 2] > 0) != (b[..., 2] > 0)).sum()) == 35         # present in one table only
+    assert (distance <= 2).mean() > 0.98 and distance.max() < 60  # a few keypoints lie on another limb
+    assert int(((a[..., 2] > 0) != (b[..., 2] > 0)).sum()) == 35  # present in one table only
 
 
 def candidate_poses():
     folder = SHARED / "deepfashion_images" / "openpose18_cocosnet"
-    pairs = {name: [folder / f"{name}_{part}.txt" for part in ("candidate", "subset")]
-             for name in sorted(path.stem for path in folder.glob("*.jpg"))}
+    pairs = {
+        name: [folder / f"{name}_{part}.txt" for part in ("candidate", "subset")]
+        for name in sorted(path.stem for path in folder.glob("*.jpg"))
+    }
     return {name: read_openpose_candidates(*pair, person="only") for name, pair in pairs.items()}
 
 

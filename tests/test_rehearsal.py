@@ -1,4 +1,5 @@
 "What is made ready for a machine with a GPU: the preset `paper` rehearsed on a small tree, and the command `make gpu`."
+
 import json
 import os
 import shutil
@@ -28,8 +29,16 @@ import save_pretrained
 from rehearse_paper import NOBODY_FOUND, rehearse
 
 COMMAND = [sys.executable, "-c", "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))"]
-SMALL = dict(size=64, width=4, discriminator_width=4, n_critic=2, stage1_steps=2, stage2_steps=2, log_every=1,
-             evaluation_pairs=8)
+SMALL = dict(
+    size=64,
+    width=4,
+    discriminator_width=4,
+    n_critic=2,
+    stage1_steps=2,
+    stage2_steps=2,
+    log_every=1,
+    evaluation_pairs=8,
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +54,26 @@ def finished(tree):
     "A folder in which the preset `paper`, made small, has come to its end on this tree."
     folder = tree.parent
     words = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
-    done = subprocess.run([*COMMAND, "reproduce", "--preset", "paper", "--data", tree.name, "--runs", "runs",
-                           "--figures", "figures", *words], cwd=folder, text=True, capture_output=True, timeout=300,
-                          env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    done = subprocess.run(
+        [
+            *COMMAND,
+            "reproduce",
+            "--preset",
+            "paper",
+            "--data",
+            tree.name,
+            "--runs",
+            "runs",
+            "--figures",
+            "figures",
+            *words,
+        ],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        timeout=300,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return folder
 
@@ -87,7 +113,9 @@ def test_paper_comes_to_every_table_and_figure(finished):
     left = {deviation["field"] for deviation in manifest["deviations"]}
     assert manifest["preset"] == "paper" and left == set(SMALL) - {"log_every", "evaluation_pairs"}
     assert len(manifest["weights"]) == 4 and len(manifest["steps"]) == 7
-    assert "own data" in (figures / "table2.md").read_text(), "rendered people must not pass for DeepFashion's"
+    assert "own data" in (figures / "table2.md").read_text(), (
+        "rendered people must not pass for DeepFashion's"
+    )
 
 
 def test_weights_for_the_package(finished, tmp_path, monkeypatch):
@@ -142,8 +170,15 @@ def gpu(tmp_path):
     environment = dict(os.environ, PYTHON=str(tmp_path / "python"))
 
     def start(*words):
-        return subprocess.Popen([tmp_path / "scripts/gpu.sh", *words], env=environment, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+        return subprocess.Popen(
+            [tmp_path / "scripts/gpu.sh", *words],
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
     return start
 
 
@@ -177,7 +212,9 @@ def test_a_part_that_fails_leaves_the_others_their_turn(gpu, tmp_path):
     process = gpu("rehearsal", "weights")
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 2 and "rehearsal: failed" in output and "weights: done" in output
-    assert ["rehearse_paper" in call for call in calls(tmp_path)] == [True, False], "no paper without its tree"
+    assert ["rehearse_paper" in call for call in calls(tmp_path)] == [True, False], (
+        "no paper without its tree"
+    )
 
 
 @pytest.mark.parametrize("whom", ["the command", "everybody"])

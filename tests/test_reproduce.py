@@ -2,6 +2,7 @@
 
 From rendered people it is made by the package as others install it, from a wheel and outside of the checkout.
 """
+
 import csv
 import json
 import os
@@ -26,8 +27,14 @@ CHECKOUT = Path(posegen.__file__).parents[1]
 def reproduce(folder, *words, package=CHECKOUT):
     "Run `posegen reproduce --preset test WORDS` in a folder of its own; returns its output."
     command = COMMAND if package == CHECKOUT else [package / "bin/posegen"]
-    done = subprocess.run([*command, "reproduce", "--preset", "test", *words], cwd=folder, text=True,
-                          capture_output=True, env=dict(os.environ, PYTHONPATH=str(package)), timeout=300)
+    done = subprocess.run(
+        [*command, "reproduce", "--preset", "test", *words],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        env=dict(os.environ, PYTHONPATH=str(package)),
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 
@@ -78,7 +85,9 @@ def test_a_cell_can_be_traced(finished):
     cell = trace(manifest, "table2.csv", "WGAN-triplet", ours)
     assert cell["n_pairs"] == 20 and cell["seed"] == 0 and cell["posegen"] == posegen.__version__
     assert set(cell["weights"].values() if isinstance(cell["weights"], dict) else cell["weights"]) <= {
-        *manifest["weights"], *manifest["weights"].values()}
+        *manifest["weights"],
+        *manifest["weights"].values(),
+    }
     assert cell["data"] == manifest["data"]["store_sha256"] and cell["notebook"]
 
 

@@ -1,4 +1,5 @@
 "The runner on toy notebooks: what runs again and what does not, and what happens when something goes wrong."
+
 import fcntl
 import json
 import os
@@ -30,6 +31,7 @@ def write_notebook(path: Path, *sources: str) -> Path:
 @pytest.fixture
 def in_process(monkeypatch):
     "Executes notebooks without a kernel: enough where only the choice of what to run is tested."
+
     def execute(job):
         cells = runs.notebook_cells(job.notebook)
         names = {}
@@ -37,6 +39,7 @@ def in_process(monkeypatch):
         names.update(job.parameters)
         for cell in cells[1:]:
             exec(cell["source"], names)
+
     monkeypatch.setattr(runs, "execute", execute)
 
 
@@ -44,15 +47,29 @@ def in_process(monkeypatch):
 def graph(tmp_path, monkeypatch):
     "Two jobs: `double` writes twice its number, `add` adds one to that. Returns a function that makes them."
     monkeypatch.chdir(tmp_path)
-    double = write_notebook(tmp_path / "double.ipynb", "number = 1\nout = ''",
-                            WRITE + "Path(out, 'number').write_text(str(2 * number))")
-    add = write_notebook(tmp_path / "add.ipynb", "source = ''\nstep = 1\nout = ''",
-                         WRITE + "Path(out, 'number').write_text(str(int(Path(source).read_text()) + step))")
+    double = write_notebook(
+        tmp_path / "double.ipynb",
+        "number = 1\nout = ''",
+        WRITE + "Path(out, 'number').write_text(str(2 * number))",
+    )
+    add = write_notebook(
+        tmp_path / "add.ipynb",
+        "source = ''\nstep = 1\nout = ''",
+        WRITE + "Path(out, 'number').write_text(str(int(Path(source).read_text()) + step))",
+    )
 
     def jobs(number=1, step=1):
-        return [Job("double", double, dict(number=number, out="runs/double"), ("runs/double/number",)),
-                Job("add", add, dict(source="runs/double/number", step=step, out="runs/add"),
-                    ("runs/add/number",), ("double",))]
+        return [
+            Job("double", double, dict(number=number, out="runs/double"), ("runs/double/number",)),
+            Job(
+                "add",
+                add,
+                dict(source="runs/double/number", step=step, out="runs/add"),
+                ("runs/add/number",),
+                ("double",),
+            ),
+        ]
+
     return jobs
 
 
@@ -91,8 +108,10 @@ def test_the_package_counts_where_it_is_used(graph, in_process, monkeypatch):
     assert "int(Path(source).read_text())" in used[1]
 
 
-@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("10"),
-                                    lambda path: path.write_text("")])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda path: path.unlink(), lambda path: path.write_text("10"), lambda path: path.write_text("")],
+)
 def test_a_missing_or_altered_output_is_made_again(graph, in_process, damage):
     run_jobs(graph())
     damage(Path("runs/add/number"))
@@ -101,8 +120,11 @@ def test_a_missing_or_altered_output_is_made_again(graph, in_process, damage):
 
 
 def test_another_result_upstream_makes_out_of_date_what_follows(graph, in_process, tmp_path):
-    write_notebook(tmp_path / "double.ipynb", "number = 1\nout = ''",
-                   WRITE + "import random\nPath(out, 'number').write_text(str(random.random())[2:9])")
+    write_notebook(
+        tmp_path / "double.ipynb",
+        "number = 1\nout = ''",
+        WRITE + "import random\nPath(out, 'number').write_text(str(random.random())[2:9])",
+    )
     run_jobs(graph())
     before = Path("runs/add/number").read_text()
     Path("runs/double/number").unlink()
@@ -121,9 +143,14 @@ def test_the_same_result_upstream_does_not(graph, in_process):
 def test_a_note_is_kept_but_nothing_is_computed_from_it(graph, in_process):
     def jobs():
         first, second = graph()
-        write_notebook(first.notebook, "number = 1\nout = ''", WRITE + "import time\n"
-                       "Path(out, 'number').write_text('2')\nPath(out, 'note').write_text(str(time.time()))")
+        write_notebook(
+            first.notebook,
+            "number = 1\nout = ''",
+            WRITE + "import time\n"
+            "Path(out, 'number').write_text('2')\nPath(out, 'note').write_text(str(time.time()))",
+        )
         return [replace(first, notes=("runs/double/note",)), second]
+
     run_jobs(jobs())
     Path("runs/double/note").unlink()
     assert which_ran(jobs()) == ["double"]
@@ -174,6 +201,7 @@ def test_the_seconds_of_all_sessions_count(graph, monkeypatch):
             raise KeyboardInterrupt
         (job.folder / "checkpoint.pt").unlink()
         (job.folder / "number").write_text("2")
+
     monkeypatch.setattr(runs, "execute", execute)
     with pytest.raises(KeyboardInterrupt):
         run_jobs([job])
@@ -238,25 +266,30 @@ STEPS = ["prepare", "stage1", "stage2-pair", "stage2-triplet", "stage2-wgan_trip
 @pytest.fixture
 def steps_that_run(tmp_path, monkeypatch):
     "Reproduces the preset test with some fields changed; every step writes its name as its result."
+
     def execute(job):
         for path in (*job.outputs, *job.notes):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(job.name)
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runs, "execute", execute)
     return lambda **overrides: which_ran(runs.report_jobs("test", overrides=overrides))
 
 
-@pytest.mark.parametrize("change, expected", [
-    (dict(evaluation_pairs=5), ["evaluate", "report"]),
-    (dict(checkpoint_every=5), ["report"]),
-    (dict(stage1_steps=5), ["stage1", "report"]),      # what follows stays: the bytes are the same here
-    (dict(views=5), ["prepare", "report"]),
-    (dict(pair_reconstruction_weight=5.0), ["stage2-pair", "report"]),
-    (dict(stage2_steps=5), [*STEPS[2:5], "report"]),
-    (dict(stage2_decoder_width=8), [*STEPS[2:5], "evaluate", "report"]),
-    (dict(seed=5), STEPS),
-])
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        (dict(evaluation_pairs=5), ["evaluate", "report"]),
+        (dict(checkpoint_every=5), ["report"]),
+        (dict(stage1_steps=5), ["stage1", "report"]),  # what follows stays: the bytes are the same here
+        (dict(views=5), ["prepare", "report"]),
+        (dict(pair_reconstruction_weight=5.0), ["stage2-pair", "report"]),
+        (dict(stage2_steps=5), [*STEPS[2:5], "report"]),
+        (dict(stage2_decoder_width=8), [*STEPS[2:5], "evaluate", "report"]),
+        (dict(seed=5), STEPS),
+    ],
+)
 def test_a_field_concerns_only_some_steps(steps_that_run, change, expected):
     assert steps_that_run() == STEPS
     assert steps_that_run(**change) == expected
@@ -270,6 +303,7 @@ def test_a_field_of_the_wgan_concerns_the_wgan_and_what_follows(steps_that_run, 
     def other_weights(job):
         pretend(job)
         Path(job.outputs[0]).write_text("trained in another way")
+
     monkeypatch.setattr(runs, "execute", other_weights)
     assert steps_that_run(clip=0.5) == ["stage2-wgan_triplet", "evaluate", "report"]
 
@@ -304,20 +338,25 @@ def test_the_manifest_tells_the_versions_of_each_step(steps_that_run, capsys):
 
 # With a real kernel
 
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_kernel_knows_whether_we_write_to_a_terminal(tmp_path, terminal):
-    write_notebook(tmp_path / "train.ipynb", "out = ''", "import os, sys\n" + WRITE +
-                   "Path(out, 'done').write_text(os.environ.get('POSEGEN_PROGRESS', 'lines'))\n"
-                   "for step in (1, 2):\n    print(f'\\rstep {step}', end='', file=sys.stderr, flush=True)")
+    write_notebook(
+        tmp_path / "train.ipynb",
+        "out = ''",
+        "import os, sys\n"
+        + WRITE
+        + "Path(out, 'done').write_text(os.environ.get('POSEGEN_PROGRESS', 'lines'))\n"
+        "for step in (1, 2):\n    print(f'\\rstep {step}', end='', file=sys.stderr, flush=True)",
+    )
     ours, theirs = os.openpty() if terminal else os.pipe()
-    process = subprocess.Popen([sys.executable, "-c", ONE_JOB], cwd=tmp_path, stdout=theirs,
-                               stderr=theirs)
+    process = subprocess.Popen([sys.executable, "-c", ONE_JOB], cwd=tmp_path, stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown = b""
     try:
         while chunk := os.read(ours, 1000):
             shown += chunk
-    except OSError:      # so a terminal says that nobody writes to it any more
+    except OSError:  # so a terminal says that nobody writes to it any more
         pass
     assert process.wait(timeout=20) == 0, shown
     assert b"\rstep 1" in shown and b"\rstep 2" in shown
@@ -326,13 +365,18 @@ def test_the_kernel_knows_whether_we_write_to_a_terminal(tmp_path, terminal):
 
 def test_the_kernel_is_this_python_in_this_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    notebook = write_notebook(tmp_path / "where.ipynb", "out = ''",
-                              "import json, os, sys, warnings, posegen\nprint('hello from the kernel')\n"
-                              "warnings.warn('IProgress not found. Please update jupyter and ipywidgets.')\n" + WRITE +
-                              "where = [sys.executable, os.getcwd(), posegen.__file__]\n"
-                              "Path(out, 'where').write_text(json.dumps(where))")
+    notebook = write_notebook(
+        tmp_path / "where.ipynb",
+        "out = ''",
+        "import json, os, sys, warnings, posegen\nprint('hello from the kernel')\n"
+        "warnings.warn('IProgress not found. Please update jupyter and ipywidgets.')\n"
+        + WRITE
+        + "where = [sys.executable, os.getcwd(), posegen.__file__]\n"
+        "Path(out, 'where').write_text(json.dumps(where))",
+    )
     run_jobs([Job("where", notebook, dict(out="runs/where"), ("runs/where/where",))])
     import posegen
+
     where = json.loads(Path("runs/where/where").read_text())
     assert where == [sys.executable, str(tmp_path), posegen.__file__]
     printed = capsys.readouterr()
@@ -347,8 +391,9 @@ def test_the_failing_cell_is_named(tmp_path, monkeypatch):
     job = Job("bad", notebook, dict(out="runs/bad"))
     with pytest.raises(JobFailed) as failure:
         run_jobs([job])
-    assert str(failure.value) == ("bad failed in cell [4] of runs/bad/executed.ipynb: "
-                                  "ZeroDivisionError: division by zero")
+    assert str(failure.value) == (
+        "bad failed in cell [4] of runs/bad/executed.ipynb: ZeroDivisionError: division by zero"
+    )
     executed = nbformat.read("runs/bad/executed.ipynb", 4)
     assert any(cell.get("execution_count") == 4 and cell.source == "1 / x" for cell in executed.cells)
     assert not Path("runs/bad/stamp.json").exists()
@@ -356,9 +401,11 @@ def test_the_failing_cell_is_named(tmp_path, monkeypatch):
 
 def test_what_the_user_can_mend_stays_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    notebook = write_notebook(tmp_path / "user.ipynb", "out = ''",
-                              "from posegen.core import UserError\n"
-                              "raise UserError('There is no store x.h5.')")
+    notebook = write_notebook(
+        tmp_path / "user.ipynb",
+        "out = ''",
+        "from posegen.core import UserError\nraise UserError('There is no store x.h5.')",
+    )
     with pytest.raises(UserError, match=r"^There is no store x.h5.$"):
         run_jobs([Job("user", notebook, dict(out="runs/user"))])
 
@@ -386,12 +433,21 @@ def hear_control_c():
 @pytest.mark.parametrize("presses", [1, 2])
 def test_control_c_reaches_the_notebook(tmp_path, presses):
     stubborn = "time.sleep(60)" if presses == 2 else "raise"
-    write_notebook(tmp_path / "train.ipynb", "out = ''",
-                   "import time\n" + WRITE + "try:\n    print('training', flush=True)\n    time.sleep(60)\n"
-                   "except KeyboardInterrupt:\n    Path(out, 'checkpoint').write_text('step 7')\n"
-                   f"    {stubborn}\n")
-    process = subprocess.Popen([sys.executable, "-c", ONE_JOB], cwd=tmp_path, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, preexec_fn=hear_control_c)
+    write_notebook(
+        tmp_path / "train.ipynb",
+        "out = ''",
+        "import time\n" + WRITE + "try:\n    print('training', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    Path(out, 'checkpoint').write_text('step 7')\n"
+        f"    {stubborn}\n",
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", ONE_JOB],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_control_c,
+    )
     while "training" not in process.stdout.readline():
         assert process.poll() is None, process.stderr.read()
     checkpoint = tmp_path / "runs/train/checkpoint"
@@ -408,8 +464,9 @@ def test_control_c_reaches_the_notebook(tmp_path, presses):
     assert not (tmp_path / "runs/train/stamp.json").exists()
 
 
-@pytest.mark.parametrize("name", ["20_stage1", "30_stage2", "40_evaluate", "50_report", "55_worlds", "56_trial",
-                                  "60_claims"])
+@pytest.mark.parametrize(
+    "name", ["20_stage1", "30_stage2", "40_evaluate", "50_report", "55_worlds", "56_trial", "60_claims"]
+)
 def test_an_experiment_without_its_data_says_what_to_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}

@@ -1,4 +1,5 @@
 """Training that is killed, and training whose checkpoints are damaged: the final weights must not tell."""
+
 import json
 import multiprocessing
 import os
@@ -16,8 +17,8 @@ from posegen.core import Config, preset
 from posegen.data import Example, open_store, write_store
 from posegen.training import train_stage1, train_stage2
 
-KILLS = int(os.environ.get("POSEGEN_KILLS", 3))       # of each training
-PATIENCE = 300                                        # seconds until a process that does nothing has failed
+KILLS = int(os.environ.get("POSEGEN_KILLS", 3))  # of each training
+PATIENCE = 300  # seconds until a process that does nothing has failed
 STEPS = max(40, 15 * KILLS)
 
 
@@ -35,9 +36,11 @@ def write_boxes(path: Path) -> Path:
             for view in range(4):
                 image, points = np.full((32, 32, 3), 230, np.uint8), np.ones((18, 3), np.float32)
                 x, y = generator.integers(4, 20, 2)
-                image[y:y + 8, x:x + 8] = colour
+                image[y : y + 8, x : x + 8] = colour
                 points[:, :2] = (x, y) + generator.integers(0, 8, (18, 2))
-                yield Example(image, points, f"{person}/{view}", "train" if person < 3 else "test", person, person)
+                yield Example(
+                    image, points, f"{person}/{view}", "train" if person < 3 else "test", person, person
+                )
 
     write_store(path, boxes(), 32, "coloured boxes")
     return path
@@ -67,7 +70,7 @@ def state_of(path: Path) -> tuple[int, int] | None:
 
 
 def weights(folder: Path) -> bytes:
-    path, = folder.glob("*.safetensors")
+    (path,) = folder.glob("*.safetensors")
     return path.read_bytes()
 
 
@@ -81,10 +84,13 @@ def test_killed_at_random_moments_the_weights_are_the_same_in_every_bit(trained,
         before = state_of(tmp_path / "checkpoint.pt")
         life = processes.Process(target=train, args=(trained, name, tmp_path))
         life.start()
-        if number % 4 < 3:              # most lives get further than the one before, some not even to their first step
+        if number % 4 < 3:  # most lives get further than the one before, some not even to their first step
             began = time.monotonic()
-            while (state_of(tmp_path / "checkpoint.pt") == before and life.is_alive()
-                   and time.monotonic() < began + PATIENCE):
+            while (
+                state_of(tmp_path / "checkpoint.pt") == before
+                and life.is_alive()
+                and time.monotonic() < began + PATIENCE
+            ):
                 time.sleep(0.001)
         time.sleep(chance.uniform(0, 0.2))
         life.kill()
@@ -92,7 +98,7 @@ def test_killed_at_random_moments_the_weights_are_the_same_in_every_bit(trained,
         assert life.exitcode is not None
         checkpoint = load_checkpoint(tmp_path / "checkpoint.pt")
         if checkpoint is None:
-            break                                         # it had finished before the blow
+            break  # it had finished before the blow
         lives.append(checkpoint["done"])
     train(trained, name, tmp_path)
     print(f"{name}: killed {len(lives)} times, checkpoints found at steps {lives}")
@@ -111,15 +117,25 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(trained, tmp_path, ca
             if step == 8:
                 raise Enough
 
-        def resumed(self, history): pass
-        def sampled(self, step, images): pass
-        def close(self): pass
+        def resumed(self, history):
+            pass
 
-    for damage in (lambda content: content[:len(content) // 2], lambda content: b"",
-                   lambda content: content[:5000] + bytes([content[5000] ^ 16]) + content[5001:]):
+        def sampled(self, step, images):
+            pass
+
+        def close(self):
+            pass
+
+    for damage in (
+        lambda content: content[: len(content) // 2],
+        lambda content: b"",
+        lambda content: content[:5000] + bytes([content[5000] ^ 16]) + content[5001:],
+    ):
         out = tmp_path / str(len(list(tmp_path.iterdir())))
         with pytest.raises(Enough):
-            train_stage1(config(), open_store(trained / "store.h5"), out, torch.device("cpu"), watchers=[Watcher()])
+            train_stage1(
+                config(), open_store(trained / "store.h5"), out, torch.device("cpu"), watchers=[Watcher()]
+            )
         newest = out / "checkpoint.pt"
         newest.write_bytes(damage(newest.read_bytes()))
         capsys.readouterr()

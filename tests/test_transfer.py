@@ -14,9 +14,9 @@ import torch
 from PIL import Image, ImageOps
 
 from posegen import transfer
+from posegen.checkpoints import save_weights
 from posegen.core import UserError, preset
 from posegen.networks import Stage1Generator, Stage2Generator
-from posegen.training import save_weights
 from posegen.transfer import PoseTransfer, find_weights, pretrained_names, read_photo, transfer_file
 
 
@@ -52,7 +52,7 @@ def files(tmp_path, one_person):
 
 
 def write_table(path, poses):
-    from posegen.estimators import write_keypoint_csv
+    from posegen.keypoints import write_keypoint_csv
 
     write_keypoint_csv(path, poses)
     return path

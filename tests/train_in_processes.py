@@ -4,6 +4,7 @@
 
 FOLDER holds store.h5 and, for an adversary NAME, stage1/. Each process also writes OUT/critic-RANK.json, the largest
 weight of the critic after each clipping."""
+
 import json
 import sys
 from pathlib import Path
@@ -16,7 +17,9 @@ from posegen.engine import Engine
 from posegen.training import train_stage1, train_stage2
 
 folder, out, name, *changes = sys.argv[1:]
-config = preset("test", **{field: json.loads(value) for field, value in (change.split("=", 1) for change in changes)})
+config = preset(
+    "test", **{field: json.loads(value) for field, value in (change.split("=", 1) for change in changes)}
+)
 largest, clip = [], adversaries.clip_weights
 
 

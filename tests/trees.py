@@ -3,6 +3,7 @@
 The people are drawn, not rendered, so that thousands take seconds. As in the published tables, one row in seven has no
 keypoint, one in twenty lacks a hip, and many people are cut off above the knees.
 """
+
 import json
 import pickle
 from dataclasses import dataclass
@@ -11,22 +12,48 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from posegen.estimators import CSV_HEADER
+from posegen.keypoints import CSV_HEADER
 from posegen.names import DeepFashionName, parse_name
 from posegen.pose import KEYPOINTS, draw_skeleton, keypoint
 
 LAYOUTS = ("in-shop", "in-shop lists", "pg2", "patn", "patn 256", "people", "folder")
 VIEWS = (("1", "front"), ("2", "side"), ("3", "back"), ("4", "full"), ("7", "additional"), ("6", "flat"))
-CATEGORIES = (("WOMEN", "Dresses"), ("WOMEN", "Tees_Tanks"), ("MEN", "Shirts_Polos"), ("WOMEN", "Rompers_Jumpsuits"),
-              ("MEN", "Denim"), ("WOMEN", "Blouses_Shirts"))
-STANDING = np.array([[128, 40], [128, 66], [106, 66], [98, 104], [94, 140], [150, 66], [158, 104], [162, 140],
-                     [114, 140], [112, 190], [110, 236], [142, 140], [144, 190], [146, 236],
-                     [123, 34], [133, 34], [117, 38], [139, 38]])
+CATEGORIES = (
+    ("WOMEN", "Dresses"),
+    ("WOMEN", "Tees_Tanks"),
+    ("MEN", "Shirts_Polos"),
+    ("WOMEN", "Rompers_Jumpsuits"),
+    ("MEN", "Denim"),
+    ("WOMEN", "Blouses_Shirts"),
+)
+STANDING = np.array(
+    [
+        [128, 40],
+        [128, 66],
+        [106, 66],
+        [98, 104],
+        [94, 140],
+        [150, 66],
+        [158, 104],
+        [162, 140],
+        [114, 140],
+        [112, 190],
+        [110, 236],
+        [142, 140],
+        [144, 190],
+        [146, 236],
+        [123, 34],
+        [133, 34],
+        [117, 38],
+        [139, 38],
+    ]
+)
 
 
 @dataclass(frozen=True)
 class Sample:
     "One drawn image: its name, its pose float32 (18, 3) in the 256-pixel frame, its split, and its number."
+
     name: DeepFashionName
     pose: np.ndarray
     split: str
@@ -56,9 +83,11 @@ def samples(n: int, seed: int = 0) -> list[Sample]:
         item += 1
         gender, category = CATEGORIES[item % len(CATEGORIES)]
         for outfit in range(1, 2 + item % 2):
-            for number, view in VIEWS[:2 + int(random.integers(4))]:
+            for number, view in VIEWS[: 2 + int(random.integers(4))]:
                 name = DeepFashionName(gender, category, f"{item:08}", f"{outfit:02}", number, view)
-                found.append(Sample(name, random_pose(random), "test" if item % 4 == 0 else "train", len(found)))
+                found.append(
+                    Sample(name, random_pose(random), "test" if item % 4 == 0 else "train", len(found))
+                )
     return found[:n]
 
 
@@ -66,7 +95,7 @@ def random_pose(random: np.random.Generator) -> np.ndarray:
     "A standing pose in whole pixels; sometimes without any keypoint, without a hip, or cut off above the knees."
     pose = np.ones((len(KEYPOINTS), 3), np.float32)
     places = (STANDING + random.normal(0, 6, STANDING.shape) + random.normal(0, 8, 2)).round()
-    pose[:, :2] = places.clip([41, 0], 255)              # left of that PATN's x would be -1, which means missing
+    pose[:, :2] = places.clip([41, 0], 255)  # left of that PATN's x would be -1, which means missing
     chance = random.random()
     if chance < 0.14:
         pose[:] = 0
@@ -82,7 +111,7 @@ def picture(sample: Sample) -> np.ndarray:
     outfit = sample.name.outfit.encode()
     colour = np.random.default_rng(list(outfit)).integers(90, 250, 3)
     background = np.full((256, 256, 3), colour, np.uint8)
-    background[:, :128] -= np.uint8(sample.number % 40)          # not its own mirror image
+    background[:, :128] -= np.uint8(sample.number % 40)  # not its own mirror image
     return draw_skeleton(background, sample.pose, thickness=5)
 
 
@@ -124,7 +153,9 @@ def pg2_people(pose: np.ndarray, people: int = 1) -> tuple[list, np.ndarray]:
     return peaks, subsets
 
 
-def write_pickles(folder: Path, poses: dict[str, np.ndarray], name: str = "DeepFashion", people: int = 1) -> None:
+def write_pickles(
+    folder: Path, poses: dict[str, np.ndarray], name: str = "DeepFashion", people: int = 1
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     entries = {image: pg2_people(pose, people) for image, pose in poses.items()}
     for number, kind in enumerate(("all_peaks", "subsets")):
@@ -144,8 +175,15 @@ def write_openpose_text(folder: Path, stem: str, pose: np.ndarray, people: int =
 def build_tree(layout: str, root: Path, n: int = 40, seed: int = 0) -> list[Sample]:
     "Write `n` images in one of `LAYOUTS` below `root`, with all its lists and tables; returns what was drawn."
     those = samples(n, seed)
-    {"in-shop": in_shop, "in-shop lists": in_shop_lists, "pg2": pg2, "patn": patn, "patn 256": patn_256,
-     "people": people, "folder": folder}[layout](Path(root), those)
+    {
+        "in-shop": in_shop,
+        "in-shop lists": in_shop_lists,
+        "pg2": pg2,
+        "patn": patn,
+        "patn 256": patn_256,
+        "people": people,
+        "folder": folder,
+    }[layout](Path(root), those)
     return those
 
 
@@ -154,11 +192,14 @@ def in_shop(root: Path, those: list[Sample]) -> None:
     for one in those:
         save(root / "Img" / one.official, picture(one))
     status = {"train": ("train",), "test": ("query", "gallery")}
-    rows = [f"{one.official:<80}id_{one.name.item} {status[one.split][one.number % len(status[one.split])]}"
-            for one in those]
+    rows = [
+        f"{one.official:<80}id_{one.name.item} {status[one.split][one.number % len(status[one.split])]}"
+        for one in those
+    ]
     (root / "Eval").mkdir()
     (root / "Eval" / "list_eval_partition.txt").write_text(
-        "\n".join([str(len(rows)), "image_name item_id evaluation_status", *rows]) + "\n")
+        "\n".join([str(len(rows)), "image_name item_id evaluation_status", *rows]) + "\n"
+    )
     write_table(root / "fasion-annotation-all.csv", [csv_row(one.pg2, one.pose) for one in those])
 
 
@@ -172,9 +213,12 @@ def in_shop_lists(root: Path, those: list[Sample]) -> None:
             items.setdefault(one.name.item, []).append(one.official)
     (root / "train.txt").write_text("\n".join("\t".join(names) for names in items.values()) + "\n")
     for part, name in enumerate(("query", "gallery")):
-        (root / f"{name}.txt").write_text("".join(f"{one.official}\n" for one in those
-                                                  if one.split == "test" and one.number % 2 == part))
-    write_table(root / "keypoints.csv", [csv_row(one.official.removeprefix("img/"), one.pose) for one in those])
+        (root / f"{name}.txt").write_text(
+            "".join(f"{one.official}\n" for one in those if one.split == "test" and one.number % 2 == part)
+        )
+    write_table(
+        root / "keypoints.csv", [csv_row(one.official.removeprefix("img/"), one.pose) for one in those]
+    )
 
 
 def pg2(root: Path, those: list[Sample]) -> None:
@@ -206,8 +250,10 @@ def _fashion_data(root: Path, those: list[Sample], prefix: str, crop: bool) -> N
         part = [one for one in those if one.split == split]
         for one in part:
             save(root / split / one.joined, picture(one)[:, 40:216] if crop else picture(one))
-        write_table(root / f"{prefix}-annotation-{split}.csv",
-                    [csv_row(one.joined if crop else one.pg2, one.pose, -40 if crop else 0) for one in part])
+        write_table(
+            root / f"{prefix}-annotation-{split}.csv",
+            [csv_row(one.joined if crop else one.pg2, one.pose, -40 if crop else 0) for one in part],
+        )
         pairs = [f"{a.joined},{b.joined}\n" for a, b in ordered_pairs(part)]
         (root / f"{prefix}-pairs-{split}.csv").write_text("from,to\n" + "".join(pairs))
 

@@ -1,5 +1,6 @@
 """Fixed pairs of images, drawn by integer arithmetic so that every machine gets the same bytes, and their
 metrics by scikit-image alone. `python tests/golden/metric_pairs.py` writes `metrics.json` beside it."""
+
 import hashlib
 import json
 from pathlib import Path
@@ -19,7 +20,7 @@ def figure(height, width, shift=0):
     "A head, a striped body, two legs on grey, uint8 (height, width, 3); and their mask (height, width)."
     y, x = np.mgrid[:height, :width]
     y, x = 256 * y // height, 256 * x // height + 128 - 128 * width // height - shift
-    head = (x - 128)**2 + (y - 50)**2 < 24**2
+    head = (x - 128) ** 2 + (y - 50) ** 2 < 24**2
     body = (8 * abs(x - 128) < 3 * (y + 40)) & (y >= 74) & (y < 160)
     legs = (abs(abs(x - 128) - 24) < 14) & (y >= 160) & (y < 246)
     image = np.stack([228 + x // 32, 230 + y // 64, 236 - x // 64], -1)
@@ -77,8 +78,11 @@ def between_white(image):
 
 def reference_ssim(protocol, generated, target, mask):
     "The protocol as one call of scikit-image's function."
+
     # a flat image has no range: at least one grey level, as in the package
-    def spread(image): return max(float(np.ptp(image)), 1.0)
+    def spread(image):
+        return max(float(np.ptp(image)), 1.0)
+
     if protocol == "report":
         target = 127.5 * rgb2gray(target) + 127.5
         return structural_similarity(255 * rgb2gray(generated), target, data_range=spread(target))
