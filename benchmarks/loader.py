@@ -5,7 +5,7 @@
 A few people are rendered once (kept in the folder for temporary files). All contenders deliver the same float32
 batches of 4 pairs in random order: images in [-1, 1], pose maps, mask. The dense files hold maps and masks as
 numbers of 8 bytes, as the report's own code wrote them (20.3 MB a pair before compression), or as single bytes,
-as `posegen.dense` writes them. Of these only what a training step needs is read: both images, the target's maps
+as `posegen.data.dense` writes them. Of these only what a training step needs is read: both images, the target's maps
 and mask.
 On a GPU also: batches on the device a second, and how long each waited for the loader.
 """
@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from posegen import data
 from posegen.core import preset
-from posegen.data import Example, PairDataset, Store, normalise, open_store, write_store
-from posegen.dense import write_dense
-from posegen.loading import TrainingBatches, choose_workers, make_batch
+from posegen.data import store as data
+from posegen.data.dense import write_dense
+from posegen.data.loading import TrainingBatches, choose_workers, make_batch
+from posegen.data.store import Example, PairDataset, Store, normalise, open_store, write_store
 from posegen.people import render_people
 
 SIZE, PEOPLE, VIEWS, COPIES = 256, 6, 7, 10

@@ -1,4 +1,4 @@
-"""Memory of a training step: what posegen.memory expects against what a process really took.
+"""Memory of a training step: what posegen.training.memory expects against what a process really took.
 
     python benchmarks/memory.py                # the report's size, every stage: some ten minutes on 2 cores
     python benchmarks/memory.py --preset quick --stages stage1 triplet --set accumulation=2
@@ -19,11 +19,11 @@ import torch
 
 from posegen.adversaries import ADVERSARIES, Batch, Players
 from posegen.core import Config, preset
-from posegen.engine import Engine
-from posegen.loading import make_batch
+from posegen.data.loading import make_batch
 from posegen.losses import pose_mask_loss
-from posegen.memory import training_memory
 from posegen.networks import Discriminator, Stage1Generator, Stage2Generator
+from posegen.system.engine import Engine
+from posegen.training.memory import training_memory
 
 STAGES = ("stage1", *ADVERSARIES)
 STEPS = 2  # from the second on, the optimisers have their states
@@ -40,7 +40,7 @@ def random_batches(config: Config) -> Iterator[Batch]:
 
 
 def trainer(config: Config, stage: str) -> Callable[[Iterator[Batch]], object]:
-    "A function that makes one training step, as posegen.training sets it up."
+    "A function that makes one training step, as posegen.training.stages sets it up."
     engine = Engine(config, torch.device("cpu"))
     stage1 = engine.prepare(Stage1Generator(config))
     if stage == "stage1":

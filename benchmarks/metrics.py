@@ -20,8 +20,8 @@ from skimage.filters import gaussian, rank
 from skimage.metrics import structural_similarity
 from skimage.morphology import disk
 
-from posegen.metrics import mean_absolute_gradient, ssim
-from posegen.scoring import score_folders
+from posegen.metrics.folders import score_folders
+from posegen.metrics.similarity import mean_absolute_gradient, ssim
 
 SIDE, DIFFERENT, ROUNDS = 256, 32, 3
 

@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import trees  # noqa: E402
 
-from posegen.data import open_store  # noqa: E402
-from posegen.dense import write_dense  # noqa: E402
+from posegen.data.dense import write_dense
+from posegen.data.store import open_store
 
 SHARED = Path(os.environ.get("POSEGEN_SHARED", ROOT.parent / "shared" / "data"))
 PREPARE = """

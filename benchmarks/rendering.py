@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from posegen import rendering
 from posegen.people import render_people
+from posegen.studio import rendering
 
 VIEWS = 7
 

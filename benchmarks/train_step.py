@@ -1,4 +1,4 @@
-"""Training steps: as `posegen.training` takes them, against plain eager float32 steps with a dense loader.
+"""Training steps: as `posegen.training.stages` takes them, against plain eager float32 steps with a dense loader.
 
     python benchmarks/train_step.py                                          # preset quick; about 6 minutes on a CPU
     python benchmarks/train_step.py --size paper --rows G1 --profile g1.txt   # on a GPU, one row at a time
@@ -6,7 +6,7 @@
 The plain step is what one writes at first: the report's networks as they are told, upsampling and concatenation done
 literally, contiguous tensors, torch's optimisers as they come, batches read pair by pair from a gzipped HDF5 file in
 the report's layout: with maps and masks as numbers of 8 bytes, as the report's own code wrote them, and as single
-bytes, as `posegen.dense` does. Both contenders live in processes of their own and are measured in turns: with their
+bytes, as `posegen.data.dense` does. Both contenders live in processes of their own and are measured in turns: with their
 loaders, and with batches that are in memory already ("bare"). A ratio says how many times faster ours is: the median
 over the rounds, and from the least to the largest. Ablation: what channels-last does for the plain bare step, and
 what each other measure then does by itself (most of them depend on the layout). On a CPU each process has one
@@ -33,13 +33,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from posegen import networks, training
+from posegen import networks
 from posegen.adversaries import Batch
-from posegen.checkpoints import save_weights
 from posegen.core import Config, UserError, as_dict, best_device, preset, seed_everything
-from posegen.data import Example, open_store, write_store
-from posegen.dense import write_dense
-from posegen.engine import keep_freed_memory
+from posegen.data.dense import write_dense
+from posegen.data.store import Example, open_store, write_store
 from posegen.losses import (
     critic_generator_loss,
     critic_loss,
@@ -49,6 +47,9 @@ from posegen.losses import (
 )
 from posegen.networks import Discriminator
 from posegen.people import render_people
+from posegen.system.engine import keep_freed_memory
+from posegen.training import stages as training
+from posegen.training.checkpoints import save_weights
 
 ROWS = ("G1", "pair", "triplet", "wgan_triplet")
 PEOPLE, VIEWS, DENSE_PAIRS, WARM_UP = 6, 7, 60, 2
@@ -320,7 +321,7 @@ class Catcher(training.TrainingRun):
 
 
 def ours(row: str, config: Config, folder: Path) -> tuple[Step, dict[str, Iterator[Batch]]]:
-    "The step that `posegen.training` takes, and its batches from the store and from memory."
+    "The step that `posegen.training.stages` takes, and its batches from the store and from memory."
     training.TrainingRun = Catcher
     seed_everything(0)
     store, out = open_store(folder / "store.h5"), Path(tempfile.mkdtemp(dir=folder))

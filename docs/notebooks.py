@@ -16,7 +16,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from posegen.core import UserError
-from posegen.runs import package_hash, text_hash
+from posegen.runs.graph import package_hash, text_hash
 
 Notebooks = dict[Path, NotebookNode]
 

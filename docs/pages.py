@@ -157,7 +157,7 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
 
 
 class ChapterNames:
-    """What a chapter is called: `03_estimators` or its file, *Pose estimators*, *Estimators*.
+    """What a chapter is called: `08_estimators` or its file, *Pose estimators*, *Estimators*.
 
     `entries` are the lines in the margin: `03 Pose estimators`.
     """

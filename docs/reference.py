@@ -24,7 +24,7 @@ def directive(kind: str, signature: str, body: str = "") -> str:
 
 
 def with_qualified_names(tree: ast.Module, module: str) -> ast.Module:
-    """The tree with classes in annotations as `~posegen.plots.Layer`, which Sphinx shows as `Layer`.
+    """The tree with classes in annotations as `~posegen.report.figures.Layer`, which Sphinx shows as `Layer`.
 
     Classes of two modules, or of another package, may have the same name; so Sphinx is told which is meant.
     """

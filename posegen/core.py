@@ -42,10 +42,10 @@ class ProcessLost(RuntimeError):
 
 # %% ../nbs/00_core.ipynb #8e9da34b
 def work_at_root() -> None:
-    "In a notebook that was opened in `nbs` or `nbs/experiments` of the repository, make its root the working folder."
+    "In a notebook that was opened in `nbs` of the repository or a room of it, make its root the working folder."
     here = Path.cwd()
     for root in here.parents[:2]:
-        if here in (root / "nbs", root / "nbs/experiments") and (root / "settings.ini").is_file():
+        if (root / "nbs") in (here, here.parent) and (root / "settings.ini").is_file():
             os.chdir(root)
 
 # %% ../nbs/00_core.ipynb #6403db11

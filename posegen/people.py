@@ -13,14 +13,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from joblib import cpu_count
 
-from .body import load_body, normalise, rotation, rotation_between
 from .core import UserError
 from .core import progress as show_progress
 from .pose import KEYPOINTS
-from .processes import in_processes
-from .rendering import Camera, Posed, pose_figure, require_embree, take_picture, visible_keypoints
-from .tailoring import Figure, dress
-from .wardrobe import draw_look
+from .studio.body import load_body, normalise, rotation, rotation_between
+from posegen.studio.rendering import (
+    Camera,
+    Posed,
+    pose_figure,
+    require_embree,
+    take_picture,
+    visible_keypoints,
+)
+from .studio.tailoring import Figure, dress
+from .studio.wardrobe import draw_look
+from .system.processes import in_processes
 
 # %% ../nbs/02_people.ipynb #9f8b345e
 SIDES = (("l", 1), ("r", -1))  # name, and sign of x

@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image
 
 from posegen.core import UserError
-from posegen.keypoints import write_keypoint_csv
-from posegen.names import DeepFashionName
 from posegen.people import Person, render_people
+from posegen.photos.keypoints import write_keypoint_csv
+from posegen.photos.names import DeepFashionName
 
 VIEWS = (
     ("4", "full"),

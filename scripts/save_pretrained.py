@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from posegen.core import UserError
-from posegen.data import open_store
+from posegen.data.store import open_store
 from posegen.transfer import PRETRAINED, PoseTransfer, find_weights, measure_framing, save_pretrained
 
 LARGEST_MB = 20.0  # of what comes with the package under one name

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from posegen import training
 from posegen.core import Terminated
+from posegen.training import stages as training
 
 COMMANDS = ("reproduce", "prepare", "train", "evaluate", "info")
 

@@ -87,9 +87,9 @@ def store(project, one_person):
 
 def test_every_example_is_short():
     assert set(BLOCKS) == {
-        "nbs/08_adversaries.ipynb",
-        "nbs/10b_evaluation.ipynb",
-        "nbs/10c_agreement.ipynb",
+        "nbs/05_adversaries.ipynb",
+        "nbs/metrics/04_dependence.ipynb",
+        "nbs/metrics/05_agreement.ipynb",
         "nbs/experiments/40_evaluate.ipynb",
         "market.py",
     }
@@ -130,7 +130,7 @@ def test_the_adversary_and_the_metric(project, store):
     background = numbers["agreement"]["background"]
     assert background["rows"]["Target"]["mean"] == 0 < background["rows"]["Hinge"]["mean"] < 255
 
-    from posegen.tables import agreement_table
+    from posegen.report.tables import agreement_table
 
     table = agreement_table({"background": background}, {}, "test")
     assert table.columns == ("Set", "background difference (grey levels), lower is better")

@@ -170,8 +170,8 @@ def test_annotations_name_the_module_that_is_meant():
         "from matplotlib.figure import Figure\nfrom .tailoring import Layer\n"
         "def draw(layers: list[Layer]) -> Figure: 'Draws.'"
     )
-    page = reference_page("posegen.plots", source, "../nbs/12_plots.ipynb", "Plots")
-    assert "draw(layers: list[~posegen.tailoring.Layer]) -> ~matplotlib.figure.Figure" in page
+    page = reference_page("posegen.report.figures", source, "../nbs/report/02_figures.ipynb", "Plots")
+    assert "draw(layers: list[~posegen.studio.tailoring.Layer]) -> ~matplotlib.figure.Figure" in page
 
 
 @pytest.mark.parametrize(

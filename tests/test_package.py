@@ -87,7 +87,7 @@ began = time.process_time(), time.perf_counter()
 import posegen.networks
 took = [time.process_time() - began[0], time.perf_counter() - began[1]]
 from posegen.people import render_people
-from posegen.runs import experiments_folder
+from posegen.runs.graph import experiments_folder
 from posegen.transfer import PoseTransfer
 
 models = [PoseTransfer.from_pretrained(name).size for name in ("embedded", "embedded128")]

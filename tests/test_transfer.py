@@ -14,9 +14,9 @@ import torch
 from PIL import Image, ImageOps
 
 from posegen import transfer
-from posegen.checkpoints import save_weights
 from posegen.core import UserError, preset
 from posegen.networks import Stage1Generator, Stage2Generator
+from posegen.training.checkpoints import save_weights
 from posegen.transfer import PoseTransfer, find_weights, pretrained_names, read_photo, transfer_file
 
 
@@ -52,7 +52,7 @@ def files(tmp_path, one_person):
 
 
 def write_table(path, poses):
-    from posegen.keypoints import write_keypoint_csv
+    from posegen.photos.keypoints import write_keypoint_csv
 
     write_keypoint_csv(path, poses)
     return path
@@ -539,7 +539,7 @@ needs_photos = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def estimator():
     "MediaPipe's, if it is installed."
-    from posegen.estimators import MediaPipeEstimator
+    from posegen.photos.estimators import MediaPipeEstimator
 
     try:
         return MediaPipeEstimator()

@@ -1,4 +1,4 @@
-"""Small data sets on disk in every layout that `posegen.deepfashion` knows, under names like DeepFashion's.
+"""Small data sets on disk in every layout that `posegen.photos.layouts` knows, under names like DeepFashion's.
 
 The people are drawn, not rendered, so that thousands take seconds. As in the published tables, one row in seven has no
 keypoint, one in twenty lacks a hip, and many people are cut off above the knees.
@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from posegen.keypoints import CSV_HEADER
-from posegen.names import DeepFashionName, parse_name
+from posegen.photos.keypoints import CSV_HEADER
+from posegen.photos.names import DeepFashionName, parse_name
 from posegen.pose import KEYPOINTS, draw_skeleton, keypoint
 
 LAYOUTS = ("in-shop", "in-shop lists", "pg2", "patn", "patn 256", "people", "folder")
