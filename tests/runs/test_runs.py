@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from posegen.runs.graph import graph as runs
+from posegen.runs import graph as runs
 from posegen.core import UserError, preset
 from posegen.runs.graph import Job, JobFailed, is_unchanged, run_jobs, source_hash
 
