@@ -30,7 +30,7 @@ from ..metrics.dependence import ROWS, run_generators
 from ..people import View, photograph
 from ..photos.keypoints import write_openpose_json
 from ..pose import KEYPOINTS, LIMBS, flip_keypoints
-from ..studio.tailoring import dress
+from ..studio.dressing import dress
 from ..studio.wardrobe import draw_look
 from posegen.transfer import (
     PoseTransfer,

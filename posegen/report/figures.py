@@ -8,7 +8,6 @@ __all__ = ['HEADING', 'TEXT', 'SMALL', 'TINY', 'INK', 'PALE', 'STYLE', 'COLOURS'
            'difference_figure']
 
 # %% ../../nbs/report/02_figures.ipynb #64722f7b
-import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from PIL import Image
 from ..core import Config, atomic_path
 from ..metrics.similarity import gradient_image
 from ..networks import Discriminator, Stage1Generator, Stage2Generator, count_parameters
-from ..pose import LIMBS, draw_skeleton, pose_maps, pose_mask
+from ..pose import LIMB_COLOURS, LIMBS, draw_skeleton, pose_maps, pose_mask
 
 # %% ../../nbs/report/02_figures.ipynb #5c338959
 HEADING, TEXT, SMALL, TINY = 10, 9, 8, 7  # font sizes in points
@@ -144,9 +143,8 @@ def _draw_skeleton(axes: Axes, pose: Skeleton) -> None:
     edge = (-0.5, pose.size - 0.5)
     axes.imshow(background, extent=(*edge, *edge[::-1]), interpolation="auto")
     inches = axes.get_position().width * axes.figure.get_figwidth()
-    for number, (a, b) in enumerate(LIMBS):
+    for (a, b), colour in zip(LIMBS, LIMB_COLOURS):
         if pose.keypoints[a, 2] > 0 and pose.keypoints[b, 2] > 0:
-            colour = colorsys.hsv_to_rgb(number / len(LIMBS) * 0.85, 0.9, 0.95)
             axes.plot(
                 *pose.keypoints[[a, b], :2].T, color=colour, linewidth=1.3 * inches, solid_capstyle="round"
             )
