@@ -1,4 +1,4 @@
-"""The widgets of posegen.explore.editor as a person uses them: a notebook in headless Chromium, mouse and keyboard.
+"""The widgets of posegen.explore as a person uses them: a notebook in headless Chromium, mouse and keyboard.
 
 In JupyterLab, and in Notebook 7 too where it is installed (`pip install notebook`). With
 POSEGEN_SCREENSHOTS=FOLDER, pictures of the widgets are left there: both themes, a wide page and a phone's;
