@@ -91,16 +91,12 @@ class ResultsBrowser(Widget):
     def _check_place(self, proposal: dict[str, Any]) -> int:
         return min(max(proposal["value"], 0), self.total - 1)
 
-    @traitlets.observe("order_by", "worst_first")
-    def _reordered(self, _: Any) -> None:
-        if self.place:
-            self.place = 0
+    @traitlets.observe("place", "order_by", "worst_first")
+    def _turned(self, change: Any) -> None:
+        if change["name"] != "place" and self.place:
+            self.place = 0  # which comes here again
         else:
             show_example(self)
-
-    @traitlets.observe("place")
-    def _turned(self, _: Any) -> None:
-        show_example(self)
 
 # %% ../../nbs/explore/04_browser.ipynb #e994818c
 def check_row(browser: ResultsBrowser, trait: str, row: str) -> str:

@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-from posegen.core import UserError
-
 SENTENCE = 'Pose editor and results browser need anywidget; install it with pip install "posegen[notebook]".'
 HEAVY = ("torch", "anywidget", "ipywidgets", "posegen.transfer", "posegen.people")
 
@@ -33,11 +31,11 @@ def test_a_missing_package_is_an_import_error(missing, name):
         "except ImportError as error:\n    print(type(error).__name__, error.name, error, sep='|')"
     )
     assert found == f"ImportError|anywidget|{SENTENCE}\n"
-    assert not issubclass(ImportError, UserError)
 
 
 def test_examples_need_no_widgets():
-    code = "import sys\nsys.modules['anywidget'] = None\nfrom posegen.explore.examples import POSES\nprint(len(POSES))"
+    code = "import sys\nsys.modules['anywidget'] = None\n"
+    code += "from posegen.explore.examples import POSES\nprint(len(POSES))"
     assert in_fresh_python(code) == "10\n"
 
 
