@@ -76,7 +76,7 @@ def draw_skeleton(image: np.ndarray, keypoints: np.ndarray, thickness: float = 1
 
 # %% ../nbs/01_pose.ipynb #f6dea691
 def pose_radius(size: int) -> float:
-    "Radius of a keypoint's disc in pixels: 8 at 256 pixels, scaled with the image (section 3.1 of the report)."
+    "Radius of a keypoint's disc in pixels: 8 at 256 pixels (section 3.1 of the report), and in proportion."
     return 8 * size / 256
 
 
@@ -177,7 +177,7 @@ def _odd_side(size: int) -> int:
 
 
 def pose_mask(keypoints: Tensor | np.ndarray, size: int) -> Tensor:
-    """A rough body mask: discs along 23 limbs, then dilation and erosion (section 3.1 of the report, as PG2 builds it).
+    """A rough body mask (section 3.1 of the report), as PG2 builds it: discs along 23 limbs, dilation, erosion.
 
     `keypoints`: (18, 3) or (N, 18, 3) as in `pose_maps`. Returns float32 in {0, 1}, (1, size, size) or
     (N, 1, size, size), on the keypoints' device. Fewer than two connected keypoints give an empty mask.

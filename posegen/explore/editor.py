@@ -157,7 +157,7 @@ def _middle(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def framed_person(transfer: PoseTransfer, photo: Path) -> tuple[np.ndarray, list[str]]:
-    "The person of a photo uint8 (S, S, 3), or without the estimator its middle; and what is to be said of it."
+    "The person of a photo uint8 (S, S, 3), or its middle without the estimator; and messages about that."
     if can_estimate(transfer):
         found = transfer.transfer(photo, photo)
         return found.condition, found.messages
