@@ -177,7 +177,7 @@ def _odd_side(size: int) -> int:
 
 
 def pose_mask(keypoints: Tensor | np.ndarray, size: int) -> Tensor:
-    """A rough body mask (section 3.1 of the report), as PG2 builds it: discs along 23 limbs, dilation, erosion.
+    """A rough body mask (section 3.1 of the report), as PG2 builds it: discs on 23 limbs, dilation, erosion.
 
     `keypoints`: (18, 3) or (N, 18, 3) as in `pose_maps`. Returns float32 in {0, 1}, (1, size, size) or
     (N, 1, size, size), on the keypoints' device. Fewer than two connected keypoints give an empty mask.
