@@ -26,12 +26,13 @@ from PIL import Image
 
 import posegen
 from ..core import UserError, atomic_path, nearest_name
-from ..metrics.dependence import ROWS, run_generators
 from ..people import View, photograph
 from ..photos.keypoints import write_openpose_json
 from ..pose import KEYPOINTS, LIMBS, flip_keypoints
+from ..report.rows import ROWS
 from ..studio.tailoring import dress
 from ..studio.wardrobe import draw_look
+from ..training.generators import run_generators
 from posegen.transfer import (
     PoseTransfer,
     Window,

@@ -18,8 +18,9 @@ import posegen
 from posegen.core import UserError, file_hash, preset
 from posegen.data.prepare import prepare
 from posegen.data.store import open_store
-from posegen.metrics.dependence import CONDITION_ROW, NEAREST_ROW
-from posegen.report.tables import read_table, trace
+from posegen.report.origins import trace
+from posegen.report.rows import CONDITION_ROW, NEAREST_ROW
+from posegen.report.table import read_table
 from posegen.runs.graph import experiments_folder, notebook_cells
 from posegen.training.stages import train_stage1, train_stage2
 
