@@ -32,7 +32,7 @@ _FILL = {
     "logit": "#D55E00",
 }
 
-# %% ../../nbs/report/10_architecture.ipynb #ed68ed44
+
 _LEGEND = {
     "encoder": "encoder block",
     "code": "fully connected layer",
@@ -57,7 +57,7 @@ def _box_size(shape: tuple[int, ...]) -> tuple[float, float]:
 def _shape_text(shape: tuple[int, ...]) -> str:
     return f"{shape[0]}" if len(shape) == 1 else f"{shape[0]}\n{shape[1]}²"
 
-# %% ../../nbs/report/10_architecture.ipynb #f9caa6a3
+
 def _arrow(axes: Axes, *points: tuple[float, float], colour: str = _LINE) -> None:
     "A line through `points` with an arrow head at its last point."
     xs, ys = zip(*points[:-1])
