@@ -83,7 +83,7 @@ def inputs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(inputs, tmp_path_factory):
     "Folders of two runs of both experiments, each in a new process, on the same inputs."
-    root, tests = Path(posegen.__file__).parents[1], Path(__file__).parents[1]
+    root, tests = Path(posegen.__file__).parents[1], Path(__file__).parent
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(root), str(tests)]))
     folders = [tmp_path_factory.mktemp("run") for _ in range(2)]
     for folder in folders:
