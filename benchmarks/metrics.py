@@ -21,7 +21,8 @@ from skimage.metrics import structural_similarity
 from skimage.morphology import disk
 
 from posegen.metrics.folders import score_folders
-from posegen.metrics.similarity import mean_absolute_gradient, ssim
+from posegen.metrics.sharpness import mean_absolute_gradient
+from posegen.metrics.similarity import ssim
 
 SIDE, DIFFERENT, ROUNDS = 256, 32, 3
 

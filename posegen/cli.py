@@ -342,6 +342,7 @@ def run_evaluate(arguments: argparse.Namespace) -> None:
 
 def _score_folders(arguments: argparse.Namespace) -> None:
     from posegen.metrics.folders import score_folders
+    from posegen.report.scores import scores_table, write_scores
 
     protocols = "all" if "all" in arguments.protocol else arguments.protocol
     scores = score_folders(
@@ -354,14 +355,14 @@ def _score_folders(arguments: argparse.Namespace) -> None:
         arguments.inception,
         arguments.workers,
     )
-    print(scores.table().markdown())
+    print(scores_table(scores).markdown())
     if arguments.out is not None:
-        print("\nwritten: " + ", ".join(str(path) for path in scores.write(arguments.out)))
+        print("\nwritten: " + ", ".join(str(path) for path in write_scores(scores, arguments.out)))
 
 
 def _evaluate_weights(arguments: argparse.Namespace) -> None:
     from posegen.core import UserError
-    from posegen.metrics.dependence import ROWS
+    from posegen.report.rows import ROWS
     from posegen.runs.graph import Job, execute, experiments_folder
 
     stage2 = dict(pair.split("=", 1) if "=" in pair else (pair, "") for pair in arguments.stage2)

@@ -24,11 +24,11 @@ from torch import nn
 import posegen
 from .core import Config, UserError, atomic_path, nearest_name
 from .data.store import open_store
-from .metrics.dependence import run_generators
 from .photos.images import as_rgb, check_size, open_image
 from .photos.keypoints import choose_person, read_keypoint_csv, read_openpose_json
 from .pose import KEYPOINTS, crop_class
 from .training.checkpoints import load_generator, save_weights
+from .training.generators import run_generators
 
 if TYPE_CHECKING:  # both take long to import, and are not always needed
     from matplotlib.figure import Figure
@@ -395,7 +395,7 @@ class Transfer:
 
     def comparison(self) -> "Figure":
         "Photo, pose, results, and the pose drawn over the result, side by side."
-        from posegen.report.figures import image_grid, skeleton_picture
+        from posegen.report.grids import image_grid, skeleton_picture
 
         size = len(self.condition)
         columns = {
@@ -578,7 +578,7 @@ def transfer_file(
         with atomic_path(out) as temporary:
             Image.fromarray(result.image).save(temporary, "PNG")
         if comparison is not None:
-            from posegen.report.figures import save_figure
+            from posegen.report.style import save_figure
 
             save_figure(comparison, out.with_name(beside.stem))
     except OSError as error:

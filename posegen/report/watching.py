@@ -19,7 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..core import UserError
-from .figures import PALE, SMALL, STYLE, running_mean
+from .curves import running_mean
+from .style import PALE, SMALL, STYLE
 
 # %% ../../nbs/report/05_watching.ipynb #037889f6
 class Watcher(Protocol):

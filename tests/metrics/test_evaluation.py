@@ -18,8 +18,9 @@ import posegen
 from posegen.core import UserError, file_hash, preset
 from posegen.data.prepare import prepare
 from posegen.data.store import open_store
-from posegen.metrics.dependence import CONDITION_ROW, NEAREST_ROW
-from posegen.report.tables import read_table, trace
+from posegen.report.origins import trace
+from posegen.report.rows import CONDITION_ROW, NEAREST_ROW
+from posegen.report.table import read_table
 from posegen.runs.graph import experiments_folder, notebook_cells
 from posegen.training.stages import train_stage1, train_stage2
 
@@ -82,7 +83,7 @@ def inputs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(inputs, tmp_path_factory):
     "Folders of two runs of both experiments, each in a new process, on the same inputs."
-    root, tests = Path(posegen.__file__).parents[1], Path(__file__).parents[1]
+    root, tests = Path(posegen.__file__).parents[1], Path(__file__).parent
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(root), str(tests)]))
     folders = [tmp_path_factory.mktemp("run") for _ in range(2)]
     for folder in folders:

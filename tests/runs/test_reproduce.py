@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import posegen
-from posegen.report.tables import trace
+from posegen.report.origins import trace
 
 STEPS = ["prepare", "stage1", "stage2-pair", "stage2-triplet", "stage2-wgan_triplet", "evaluate", "report"]
 COMMAND = [sys.executable, "-c", "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))"]
