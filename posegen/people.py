@@ -14,7 +14,6 @@ import numpy as np
 from joblib import cpu_count
 
 from .core import UserError
-from .core import progress as show_progress
 from .pose import KEYPOINTS
 from .studio.body import load_body, normalise, rotation, rotation_between
 from posegen.studio.rendering import (
@@ -28,6 +27,7 @@ from posegen.studio.rendering import (
 from .studio.tailoring import Figure, dress
 from .studio.wardrobe import draw_look
 from .system.processes import in_processes
+from .system.progress import progress as show_progress
 
 # %% ../nbs/02_people.ipynb #9f8b345e
 SIDES = (("l", 1), ("r", -1))  # name, and sign of x

@@ -22,12 +22,13 @@ from PIL import Image, ImageOps
 from torch import nn
 
 import posegen
-from .core import Config, UserError, atomic_path, nearest_name
+from .core import Config, UserError, nearest_name
 from .data.store import open_store
 from .metrics.dependence import run_generators
 from .photos.images import as_rgb, check_size, open_image
 from .photos.keypoints import choose_person, read_keypoint_csv, read_openpose_json
 from .pose import KEYPOINTS, crop_class
+from .system.files import atomic_path
 from .training.checkpoints import load_generator, save_weights
 
 if TYPE_CHECKING:  # both take long to import, and are not always needed

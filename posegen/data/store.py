@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core import UserError, atomic_path
+from ..core import UserError
 from ..pose import KEYPOINTS, flip_keypoints
+from ..system.files import atomic_path
 
 # %% ../../nbs/data/01_store.ipynb #5c36637f
 SPLITS = ("train", "test")

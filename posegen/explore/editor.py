@@ -25,13 +25,14 @@ import traitlets
 from PIL import Image
 
 import posegen
-from ..core import UserError, atomic_path, nearest_name
+from ..core import UserError, nearest_name
 from ..metrics.dependence import ROWS, run_generators
 from ..people import View, photograph
 from ..photos.keypoints import write_openpose_json
 from ..pose import KEYPOINTS, LIMBS, flip_keypoints
 from ..studio.tailoring import dress
 from ..studio.wardrobe import draw_look
+from ..system.files import atomic_path
 from posegen.transfer import (
     PoseTransfer,
     Window,

@@ -14,9 +14,9 @@ from joblib import cpu_count
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from ..core import Progress
 from ..pose import keypoint
 from ..system.processes import in_processes
+from ..system.progress import Progress
 
 # %% ../../nbs/metrics/05_agreement.ipynb #3347e1f4
 TORSO_SHARE = 0.2

@@ -17,7 +17,7 @@ import numpy as np
 from joblib import cpu_count
 
 from .. import __version__
-from ..core import Progress, UserError, atomic_path, best_device, file_hash, nearest_name
+from ..core import UserError, best_device, nearest_name
 from .classifiers import open_classifier
 from posegen.metrics.similarity import (
     PROTOCOLS,
@@ -36,7 +36,9 @@ from ..photos.keypoints import read_keypoint_csv
 from ..photos.names import name_key, parse_name
 from ..pose import pose_mask
 from ..report.tables import Cell, Table, write_table, written
+from ..system.files import atomic_path, file_hash
 from ..system.processes import in_processes
+from ..system.progress import Progress
 
 # %% ../../nbs/metrics/08_folders.ipynb #41455333
 def _images_of(folder: str | Path) -> dict[str, Path]:

@@ -15,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..core import Progress, UserError, file_hash
+from ..core import UserError
+from ..system.files import file_hash
+from ..system.progress import Progress
 
 # %% ../../nbs/metrics/07_inception.ipynb #d0f5eead
 class Convolution(nn.Module):

@@ -23,10 +23,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
 from PIL import Image
 
-from ..core import Config, atomic_path
+from ..core import Config
 from ..metrics.similarity import gradient_image
 from ..networks import Discriminator, Stage1Generator, Stage2Generator, count_parameters
 from ..pose import LIMBS, draw_skeleton, pose_maps, pose_mask
+from ..system.files import atomic_path
 
 # %% ../../nbs/report/02_figures.ipynb #5c338959
 HEADING, TEXT, SMALL, TINY = 10, 9, 8, 7  # font sizes in points

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core import UserError, atomic_path, nearest_name
+from ..core import UserError, nearest_name
 from ..metrics.dependence import CONDITION_ROW, NEAREST_ROW, NOISE_ROW
 from ..metrics.similarity import PROTOCOLS, PUBLISHED
+from ..system.files import atomic_path
 
 # %% ../../nbs/report/03_tables.ipynb #5367079c
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..adversaries import ADVERSARIES, Batch, Players, TripletAdversary, clip_weights
-from ..core import Config, UserError, atomic_path, best_device, file_hash, progress, seed_everything
+from ..core import Config, UserError, best_device, seed_everything
 from ..data.loading import TrainingBatches
 from ..data.store import PairDataset, Store, to_uint8
 from ..losses import pose_mask_loss
@@ -27,6 +27,8 @@ from ..networks import Discriminator, Stage1Generator, Stage2Generator
 from ..pose import crop_class
 from .claims import HeldOut
 from ..system.engine import adam, fast_layout
+from ..system.files import atomic_path, file_hash
+from ..system.progress import progress
 from ..training.checkpoints import load_generator, remove_checkpoints, save_weights
 from ..training.stages import TrainingRun
 

@@ -19,9 +19,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ..core import Config, UserError, atomic_path, best_device
+from ..core import Config, UserError, best_device
 from ..networks import Stage1Generator, Stage2Generator
 from ..system.engine import fast_layout
+from ..system.files import atomic_path
 
 # %% ../../nbs/training/02_checkpoints.ipynb #241c0bc5
 _SHAPE = ("size", "blocks", "width", "norm", "downsample", "upsample")

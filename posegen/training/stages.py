@@ -22,22 +22,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..adversaries import ADVERSARIES, Batch, Players
-from posegen.core import (
-    Config,
-    ProcessLost,
-    Progress,
-    Terminated,
-    UserError,
-    atomic_path,
-    file_hash,
-    nearest_name,
-    seed_everything,
-)
+from ..core import Config, ProcessLost, Terminated, UserError, nearest_name, seed_everything
 from ..data.loading import TrainingBatches, make_batch
 from ..data.store import PairDataset, Store, hold_out, open_store, to_uint8
 from ..losses import pose_mask_loss
 from ..networks import Discriminator, Stage1Generator, Stage2Generator
 from ..system.engine import Engine, adam
+from ..system.files import atomic_path, file_hash
+from ..system.progress import Progress
 from posegen.training.checkpoints import (
     load_checkpoint,
     load_generator,

@@ -15,12 +15,14 @@ import pytest
 from PIL import Image
 
 import posegen
-from posegen.core import UserError, file_hash, preset
+from posegen.core import UserError, preset
 from posegen.data.prepare import prepare
 from posegen.data.store import open_store
 from posegen.metrics.dependence import CONDITION_ROW, NEAREST_ROW
 from posegen.report.tables import read_table, trace
-from posegen.runs.graph import experiments_folder, notebook_cells
+from posegen.runs.job import experiments_folder
+from posegen.system.files import file_hash
+from posegen.system.provenance import notebook_cells
 from posegen.training.stages import train_stage1, train_stage2
 
 matplotlib.use("agg")
