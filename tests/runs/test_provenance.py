@@ -1,5 +1,6 @@
 "What a change in the package or in a notebook makes run again, and what it leaves alone."
 
+import json
 import shutil
 import subprocess
 import sys
@@ -42,15 +43,11 @@ def keys(root: Path) -> str:
 
 @pytest.fixture(scope="module")
 def before(copy):
-    import json
-
     return json.loads(keys(copy))
 
 
 def changed(copy, before, file, old, new):
     "The steps that have another key after `old` has become `new` in a file; the file is put back."
-    import json
-
     path = copy / file
     text = path.read_text(encoding="utf-8")
     assert old in text, f"{file} has no {old!r}"
@@ -72,7 +69,7 @@ def module(name):
 
 
 def test_a_colour_in_the_figures_concerns_only_the_report(copy, before):
-    assert changed(copy, before, module("COLOURS = "), "#", "#0") == ["report"]
+    assert changed(copy, before, module("COLOURS = "), '"G1": "#56B4E9"', '"G1": "#56B4E8"') == ["report"]
 
 
 def test_the_command_line_concerns_nothing(copy, before):

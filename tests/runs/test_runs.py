@@ -19,7 +19,9 @@ from posegen.runs import execute as executing
 from posegen.runs import job as jobs_module
 from posegen.runs import manifest
 from posegen.runs.execute import JobFailed, run_jobs
-from posegen.runs.job import Job, is_unchanged, source_hash
+from posegen.runs.graph import fields_of, report_jobs
+from posegen.runs.job import Job, experiments_folder, is_unchanged, source_hash
+from posegen.system.provenance import notebook_cells
 
 WRITE = "from pathlib import Path\nPath(out).mkdir(parents=True, exist_ok=True)\n"
 
