@@ -21,14 +21,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
-
 from posegen.core import preset
-from posegen.data import store as data
 from posegen.data.dense import write_dense
 from posegen.data.loading import TrainingBatches, choose_workers, make_batch
 from posegen.data.store import Example, PairDataset, Store, normalise, open_store, write_store
 from posegen.people import render_people
+from torch.utils.data import DataLoader, Dataset
+
+from posegen.data import store as data
 
 SIZE, PEOPLE, VIEWS, COPIES = 256, 6, 7, 10
 BATCH, DENSE_PAIRS, WORKERS = 4, 60, 2

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-
 from posegen.adversaries import ADVERSARIES, Batch, Players
 from posegen.core import Config, preset
 from posegen.data.loading import make_batch

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 
 import torch
-from torch import Tensor, nn
-
-from . import losses
 from .core import Config
 from .losses import pose_mask_loss
 from .system.engine import Engine, adam
+from torch import Tensor, nn
+
+from . import losses
 
 # %% ../nbs/05_adversaries.ipynb #76e14780
 @dataclass

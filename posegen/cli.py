@@ -96,7 +96,7 @@ def _config(arguments: argparse.Namespace):
 def run_reproduce(arguments: argparse.Namespace) -> None:
     "Every table and figure."
     from posegen.core import UserError
-    from posegen.runs.graph import reproduce, reproduce_seeds
+    from posegen.runs.manifest import reproduce, reproduce_seeds
 
     chosen = (parse_overrides(arguments.set), arguments.force, arguments.runs, arguments.figures)
     if arguments.seeds is None:
@@ -363,7 +363,8 @@ def _score_folders(arguments: argparse.Namespace) -> None:
 def _evaluate_weights(arguments: argparse.Namespace) -> None:
     from posegen.core import UserError
     from posegen.report.rows import ROWS
-    from posegen.runs.graph import Job, execute, experiments_folder
+    from posegen.runs.execute import execute
+    from posegen.runs.job import Job, experiments_folder
 
     stage2 = dict(pair.split("=", 1) if "=" in pair else (pair, "") for pair in arguments.stage2)
     for adversary, folder in stage2.items():
@@ -539,9 +540,8 @@ def _describe_config(config: dict[str, Any]) -> list[str]:
 
 
 def _describe_weights(path: Path) -> list[str]:
-    from safetensors import SafetensorError, safe_open
-
     from posegen.core import UserError
+    from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
@@ -568,7 +568,7 @@ def _describe_checkpoint(path: Path) -> list[str]:
 # %% ../nbs/07_cli.ipynb #5833adc0
 def _describe_json(path: Path) -> list[str]:
     from posegen.core import UserError
-    from posegen.runs.graph import duration
+    from posegen.runs.execute import duration
 
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -592,7 +592,7 @@ def _describe_json(path: Path) -> list[str]:
 
 
 def _describe_folder(path: Path) -> list[str]:
-    from posegen.runs.graph import duration
+    from posegen.runs.execute import duration
 
     lines = []
     for stamp in sorted(path.glob("stamp.json")) + sorted(path.glob("*/stamp.json")):
@@ -650,7 +650,7 @@ def main(words: list[str] | None = None) -> int:
     "Run the command line and return its exit status."
     arguments = make_parser().parse_args(words)
     from posegen.core import ProcessLost, Terminated, UserError
-    from posegen.runs.graph import JobFailed
+    from posegen.runs.execute import JobFailed
 
     try:
         with _heed_termination():

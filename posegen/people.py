@@ -13,9 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import cpu_count
 from numpy.random import Generator
-
 from .core import UserError
-from .core import progress as show_progress
 from .pose import KEYPOINTS
 from .studio.dressing import DressedBody, dress
 from .studio.posing import bone_rotations, draw_pose
@@ -29,6 +27,7 @@ from posegen.studio.rendering import (
 )
 from .studio.wardrobe import draw_look
 from .system.processes import in_processes
+from .system.progress import progress as show_progress
 
 # %% ../nbs/02_people.ipynb #63307494
 @dataclass(frozen=True)

@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torch import nn
-
-import posegen
-from .core import Config, UserError, atomic_path, nearest_name
+from .core import Config, UserError, nearest_name
 from .data.store import open_store
 from .photos.images import as_rgb, check_size, open_image
 from .photos.keypoints import choose_person, read_keypoint_csv, read_openpose_json
 from .pose import KEYPOINTS, crop_class
+from .system.files import atomic_path
 from .training.checkpoints import load_generator, save_weights
 from .training.generators import run_generators
+from torch import nn
+
+import posegen
 
 if TYPE_CHECKING:  # both take long to import, and are not always needed
     from matplotlib.figure import Figure
-
     from posegen.photos.estimators import PoseEstimator
 
 # %% ../nbs/06_transfer.ipynb #a2968a55

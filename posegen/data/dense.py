@@ -13,13 +13,13 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from ..core import UserError
+from .store import Example, PairDataset, Store
+from ..photos.splits import TEST_EVERY
+from ..pose import KEYPOINTS, flip_keypoints, pose_maps, pose_mask, pose_radius
+from ..system.files import atomic_path
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-
-from ..core import UserError, atomic_path
-from .store import Example, PairDataset, Store
-from ..pose import KEYPOINTS, flip_keypoints, pose_maps, pose_mask, pose_radius
-from ..photos.splits import TEST_EVERY
 
 # %% ../../nbs/data/05_dense.ipynb #3bf871c2
 PARTS = {"image_raw": 3, "pose_r8": len(KEYPOINTS), "pose_mask_r8": 1}  # dataset name: channels

@@ -20,13 +20,12 @@ from typing import Any
 
 import torch
 from joblib import cpu_count
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-
 from ..adversaries import Batch
 from ..core import Config, UserError
 from .store import PairBatches, PairDataset, normalise, processes_here
 from ..pose import pose_maps, pose_mask
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 # %% ../../nbs/data/04_loading.ipynb #1fcc8ae8
 def make_batch(

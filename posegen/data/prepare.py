@@ -19,16 +19,16 @@ from typing import Any
 
 import h5py
 import numpy as np
-
-from ..system.blocks import Block, blocks_folder, finished_blocks, read_block
-from ..core import Config, UserError, atomic_path, file_hash
-from .store import Example, PackedExample, SPLITS, Store, open_store, pack, write_store
-from ..photos.layouts import Entry, Listing, Rules, list_source
+from ..core import Config, UserError
 from .dense import Arrangement, DenseFile, arrange, dense_image, find_dense, fingerprints
+from .store import SPLITS, Example, PackedExample, Store, open_store, pack, write_store
+from ..people import render_person
 from ..photos.estimators import estimate_poses, short_reason
 from ..photos.images import read_image, square_image
-from ..people import render_person
+from ..photos.layouts import Entry, Listing, Rules, list_source
 from ..studio.rendering import require_embree
+from ..system.blocks import Block, blocks_folder, finished_blocks, read_block
+from ..system.files import atomic_path, file_hash
 
 # %% ../../nbs/data/06_prepare.ipynb #a7689f86
 def pack_examples(examples: Iterable[Example], size: int) -> dict[str, np.ndarray]:

@@ -20,10 +20,10 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from torch import Tensor
-
-from ..core import UserError, atomic_path
+from ..core import UserError
 from ..pose import KEYPOINTS, flip_keypoints
+from ..system.files import atomic_path
+from torch import Tensor
 
 # %% ../../nbs/data/01_store.ipynb #5c36637f
 SPLITS = ("train", "test")

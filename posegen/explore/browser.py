@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import traitlets
-
 from ..core import UserError, nearest_name
 from .widgets import Widget, asset, png
-from ..metrics.dependence import ROWS
+from ..report.rows import ROWS
 
 # %% ../../nbs/explore/04_browser.ipynb #2ae63eff
 class Examples:

@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 from joblib import cpu_count
-
-from .. import __version__
-from ..core import Progress, UserError, best_device, file_hash, nearest_name
+from ..core import UserError, best_device, nearest_name
 from .classifiers import open_classifier
 from .distances import frechet_distance, inception_score
 from .intervals import Interval, bootstrap_interval
@@ -27,7 +25,11 @@ from ..photos.images import IMAGE_SUFFIXES, read_image
 from ..photos.keypoints import read_keypoint_csv
 from ..photos.names import name_key, parse_name
 from ..pose import pose_mask
+from ..system.files import file_hash
 from ..system.processes import in_processes
+from ..system.progress import Progress
+
+from .. import __version__
 
 # %% ../../nbs/metrics/10_folders.ipynb #41455333
 def _images_of(folder: str | Path) -> dict[str, Path]:

@@ -18,8 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from joblib import cpu_count
-
-from ..core import Progress, UserError
+from ..core import UserError
 from .blazepose import LANDMARKS, BlazePose, Landmarks
 from .folders import files_below
 from .images import IMAGE_SUFFIXES, read_image
@@ -44,6 +43,7 @@ from posegen.photos.keypoints import (
 )
 from ..pose import KEYPOINTS, draw_skeleton, keypoint
 from ..system.processes import in_processes
+from ..system.progress import Progress
 
 # %% ../../nbs/photos/08_estimators.ipynb #9ad9aaa2
 class PoseEstimator(Protocol):

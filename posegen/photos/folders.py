@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from ..core import UserError
 from .images import HEIC_HINT, HEIC_SUFFIXES, IMAGE_SUFFIXES, open_image
 from posegen.photos.keypoints import (

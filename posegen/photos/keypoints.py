@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-
-from ..core import UserError, atomic_path
+from ..core import UserError
 from ..pose import KEYPOINTS
+from ..system.files import atomic_path
 
 # %% ../../nbs/photos/03_keypoints.ipynb #313bbcb0
 CSV_HEADER = "name:keypoints_y:keypoints_x"

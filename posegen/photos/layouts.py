@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from ..core import UserError, file_hash, nearest_name
+from ..core import UserError, nearest_name
 from .folders import Files, ImagePoses, files_below, keypoint_files
 from .keypoints import CSV_HEADER, PERSON_CHOICES
 from .names import NameIndex, name_key, parse_name
@@ -30,6 +29,7 @@ from posegen.photos.splits import (
     split_images,
 )
 from ..pose import KEYPOINTS, keypoint
+from ..system.files import file_hash
 
 _all_ = ["read_image", "square_image"]  # a source's images are opened and squared with these
 

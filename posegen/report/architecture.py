@@ -15,7 +15,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
-
 from ..core import Config
 from ..networks import Discriminator, Stage1Generator, Stage2Generator, count_parameters
 from .blueprint import Box, describe_network, network_boxes

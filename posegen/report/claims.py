@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from ..adversaries import Batch
 from ..data.loading import make_batch
 from ..data.store import Store

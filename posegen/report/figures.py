@@ -13,7 +13,6 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-
 from ..metrics.sharpness import gradient_image
 from ..pose import pose_mask
 from .grids import Skeleton, image_grid, pose_maps_picture, show_picture

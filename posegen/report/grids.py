@@ -6,7 +6,6 @@
 __all__ = ['pose_maps_picture', 'skeleton_picture', 'Skeleton', 'show_picture', 'image_grid']
 
 # %% ../../nbs/report/08_grids.ipynb #b3c4df2a
-import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +16,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
-
-from ..pose import LIMBS, draw_skeleton, pose_maps
+from ..pose import LIMB_COLOURS, LIMBS, draw_skeleton, pose_maps
 from .style import PANEL_INCHES, SMALL, STYLE, add_note, new_figure
 
 # %% ../../nbs/report/08_grids.ipynb #b00df58b
@@ -56,9 +54,8 @@ def _draw_skeleton(axes: Axes, pose: Skeleton) -> None:
     edge = (-0.5, pose.size - 0.5)
     axes.imshow(background, extent=(*edge, *edge[::-1]), interpolation="auto")
     inches = axes.get_position().width * axes.figure.get_figwidth()
-    for number, (a, b) in enumerate(LIMBS):
+    for (a, b), colour in zip(LIMBS, LIMB_COLOURS):
         if pose.keypoints[a, 2] > 0 and pose.keypoints[b, 2] > 0:
-            colour = colorsys.hsv_to_rgb(number / len(LIMBS) * 0.85, 0.9, 0.95)
             axes.plot(
                 *pose.keypoints[[a, b], :2].T, color=colour, linewidth=1.3 * inches, solid_capstyle="round"
             )

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-
 from ..core import UserError
 from ..metrics.intervals import bootstrap_interval, paired_difference, paired_p_value
 

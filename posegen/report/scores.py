@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from ..core import atomic_path
 from ..metrics.folders import FolderScores, how_measured
 from ..metrics.similarity import PROTOCOLS
 from .table import Cell, Table, write_table, written
+from ..system.files import atomic_path
 
 # %% ../../nbs/report/06_scores.ipynb #dd4bbe71
 _DIGITS = {"PSNR": 2, "L1": 2, "gradient": 2, "gradient of the target": 2}

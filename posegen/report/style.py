@@ -12,8 +12,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-
-from ..core import atomic_path
+from ..system.files import atomic_path
 
 # %% ../../nbs/report/07_style.ipynb #fc6e9a60
 HEADING, TEXT, SMALL, TINY = 10, 9, 8, 7  # font sizes in points

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core import atomic_path
+from ..system.files import atomic_path
 
 # %% ../../nbs/report/02_table.ipynb #5367079c
 @dataclass(frozen=True)

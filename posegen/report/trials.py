@@ -16,10 +16,8 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
-from torch import Tensor, nn
-
 from ..adversaries import ADVERSARIES, Batch, Players, TripletAdversary, clip_weights
-from ..core import Config, UserError, atomic_path, best_device, file_hash, progress, seed_everything
+from ..core import Config, UserError, best_device, seed_everything
 from ..data.loading import TrainingBatches
 from ..data.store import PairDataset, Store, to_uint8
 from ..losses import pose_mask_loss
@@ -27,8 +25,11 @@ from ..networks import Discriminator, Stage1Generator, Stage2Generator
 from ..pose import crop_class
 from .claims import HeldOut
 from ..system.engine import adam, fast_layout
+from ..system.files import atomic_path, file_hash
+from ..system.progress import progress
 from ..training.checkpoints import load_generator, remove_checkpoints, save_weights
 from ..training.stages import TrainingRun
+from torch import Tensor, nn
 
 # %% ../../nbs/report/07_trials.ipynb #ed32e4ce
 WORLDS = ("background", "rare_closeups", "common_closeups", "one_direction")

@@ -17,7 +17,6 @@ from IPython import get_ipython
 from IPython.display import DisplayHandle, Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
 from ..core import UserError
 from .curves import running_mean
 from .style import PALE, SMALL, STYLE

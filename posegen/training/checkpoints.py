@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
-
-from ..core import Config, UserError, atomic_path, best_device
+from ..core import Config, UserError, best_device
 from ..networks import Stage1Generator, Stage2Generator
 from ..system.engine import fast_layout
+from ..system.files import atomic_path
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 # %% ../../nbs/training/02_checkpoints.ipynb #241c0bc5
 _SHAPE = ("size", "blocks", "width", "norm", "downsample", "upsample")

@@ -18,6 +18,10 @@ from typing import Any
 import psutil
 import torch
 import torch.nn.functional as F
+from ..adversaries import ADVERSARIES, Adversary, Batch, Players
+from ..core import Config, UserError, best_device, nearest_name
+from ..networks import Discriminator, Stage1Generator, Stage2Generator
+from ..system.engine import Engine, adam, choose_precision, fast_layout
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
@@ -27,11 +31,6 @@ from torch._subclasses.fake_tensor import (
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
-
-from ..adversaries import ADVERSARIES, Adversary, Batch, Players
-from ..core import Config, UserError, best_device, nearest_name
-from ..networks import Discriminator, Stage1Generator, Stage2Generator
-from ..system.engine import Engine, adam, choose_precision, fast_layout
 
 # %% ../../nbs/training/05_memory.ipynb #e574b6f0
 @dataclass(frozen=True)

@@ -18,26 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
 from ..adversaries import ADVERSARIES, Batch, Players
-from posegen.core import (
-    Config,
-    ProcessLost,
-    Progress,
-    Terminated,
-    UserError,
-    atomic_path,
-    file_hash,
-    nearest_name,
-    seed_everything,
-)
+from ..core import Config, ProcessLost, Terminated, UserError, nearest_name, seed_everything
 from ..data.loading import TrainingBatches, make_batch
 from ..data.store import PairDataset, Store, hold_out, open_store, to_uint8
 from ..losses import pose_mask_loss
 from ..networks import Discriminator, Stage1Generator, Stage2Generator
 from ..system.engine import Engine, adam
+from ..system.files import atomic_path, file_hash
+from ..system.progress import Progress
 from posegen.training.checkpoints import (
     load_checkpoint,
     load_generator,
@@ -49,6 +38,8 @@ from posegen.training.checkpoints import (
     save_weights,
 )
 from .memory import enough_memory
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 if TYPE_CHECKING:  # watching imports what draws, which training does without
     from posegen.report.watching import Watcher

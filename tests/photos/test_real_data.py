@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from posegen.data.store import open_store
 from posegen.photos.keypoints import read_keypoint_csv, read_openpose_candidates
 

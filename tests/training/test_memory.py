@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from bounded import run_bounded
-
 from posegen.core import UserError, preset
 from posegen.data.store import Example, open_store, write_store
 from posegen.report.watching import LivePlot, TensorBoardLog

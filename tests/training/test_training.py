@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from posegen.adversaries import ADVERSARIES
 from posegen.core import Config, preset
 from posegen.data.store import Example, open_store, write_store
