@@ -23,8 +23,11 @@ import numpy as np
 import torch
 from posegen.core import preset
 from posegen.data.dense import write_dense
+from posegen.data.examples import Example
 from posegen.data.loading import TrainingBatches, choose_workers, make_batch
-from posegen.data.store import Example, PairDataset, Store, normalise, open_store, write_store
+from posegen.data.pairs import PairDataset, normalise
+from posegen.data.store import Store, open_store
+from posegen.data.writing import write_store
 from posegen.people import render_people
 from torch.utils.data import DataLoader, Dataset
 

@@ -33,7 +33,9 @@ import torch
 from posegen.adversaries import Batch
 from posegen.core import Config, UserError, as_dict, best_device, preset, seed_everything
 from posegen.data.dense import write_dense
-from posegen.data.store import Example, open_store, write_store
+from posegen.data.examples import Example
+from posegen.data.store import open_store
+from posegen.data.writing import write_store
 from posegen.losses import (
     critic_generator_loss,
     critic_loss,

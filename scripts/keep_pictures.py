@@ -19,8 +19,9 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from docs.notebooks import execute_all  # noqa: E402
 from posegen.core import UserError  # noqa: E402
+
+from docs.notebooks import execute_all  # noqa: E402
 
 TAG = "picture"
 FRONT = ROOT / "docs" / "pictures" / "front.png"  # the first notebook's, which the README shows, too

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-
 from posegen.cli import main
 
 

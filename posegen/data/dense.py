@@ -14,7 +14,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 from ..core import UserError
-from .store import Example, PairDataset, Store
+from .examples import Example
+from .pairs import PairDataset
+from .store import Store
 from ..photos.splits import TEST_EVERY
 from ..pose import KEYPOINTS, flip_keypoints, pose_maps, pose_mask, pose_radius
 from ..system.files import atomic_path

@@ -22,7 +22,8 @@ import torch
 from joblib import cpu_count
 from ..adversaries import Batch
 from ..core import Config, UserError
-from .store import PairBatches, PairDataset, normalise, processes_here
+from .pairs import PairBatches, PairDataset, normalise
+from .store import processes_here
 from ..pose import pose_maps, pose_mask
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset

@@ -17,10 +17,9 @@ from importlib.resources import files
 
 import numpy as np
 from PIL import Image
+from ..core import UserError
 from scipy.ndimage import map_coordinates
 from scipy.special import expit as sigmoid
-
-from ..core import UserError
 
 # %% ../../nbs/photos/07_blazepose.ipynb #6b165f77
 DETECTOR_SIZE = 224  # side of the image that the detector sees, pixels

@@ -19,7 +19,8 @@ import torch
 from ..adversaries import ADVERSARIES, Batch, Players, TripletAdversary, clip_weights
 from ..core import Config, UserError, best_device, seed_everything
 from ..data.loading import TrainingBatches
-from ..data.store import PairDataset, Store, to_uint8
+from ..data.pairs import PairDataset, to_uint8
+from ..data.store import Store
 from ..losses import pose_mask_loss
 from ..networks import Discriminator, Stage1Generator, Stage2Generator
 from ..pose import crop_class

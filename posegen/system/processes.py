@@ -14,7 +14,6 @@ from typing import Any
 import joblib
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-
 from ..core import UserError
 
 # %% ../../nbs/system/03_processes.ipynb #ab966d41

@@ -8,7 +8,7 @@ __all__ = ['run_generators', 'run_generator']
 # %% ../../nbs/training/07_generators.ipynb #8cc9a125
 import numpy as np
 import torch
-from ..data.store import normalise, to_uint8
+from ..data.pairs import normalise, to_uint8
 from ..pose import pose_maps
 from torch import nn
 

@@ -21,7 +21,8 @@ import torch
 from ..adversaries import ADVERSARIES, Batch, Players
 from ..core import Config, ProcessLost, Terminated, UserError, nearest_name, seed_everything
 from ..data.loading import TrainingBatches, make_batch
-from ..data.store import PairDataset, Store, hold_out, open_store, to_uint8
+from ..data.pairs import PairDataset, hold_out, to_uint8
+from ..data.store import Store, open_store
 from ..losses import pose_mask_loss
 from ..networks import Discriminator, Stage1Generator, Stage2Generator
 from ..system.engine import Engine, adam

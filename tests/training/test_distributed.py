@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from bounded import bounded, run_bounded
+from posegen.training.checkpoints import load_checkpoint
 from safetensors.torch import load_file
 from test_training import write_boxes
-
-from posegen.training.checkpoints import load_checkpoint
 
 SCRIPT = Path(__file__).parent / "train_in_processes.py"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}

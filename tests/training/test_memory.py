@@ -10,7 +10,9 @@ import pytest
 import torch
 from bounded import run_bounded
 from posegen.core import UserError, preset
-from posegen.data.store import Example, open_store, write_store
+from posegen.data.examples import Example
+from posegen.data.store import open_store
+from posegen.data.writing import write_store
 from posegen.report.watching import LivePlot, TensorBoardLog
 from posegen.training.memory import check_memory, training_memory
 from posegen.training.stages import train_stage1

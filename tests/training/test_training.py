@@ -12,7 +12,9 @@ import pytest
 import torch
 from posegen.adversaries import ADVERSARIES
 from posegen.core import Config, preset
-from posegen.data.store import Example, open_store, write_store
+from posegen.data.examples import Example
+from posegen.data.store import open_store
+from posegen.data.writing import write_store
 from posegen.training.checkpoints import load_checkpoint
 from posegen.training.stages import train_stage1, train_stage2
 
