@@ -25,8 +25,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from posegen.core import preset
 from posegen.data import store as data
+from posegen.data.batch import make_batch
 from posegen.data.dense import write_dense
-from posegen.data.loading import TrainingBatches, choose_workers, make_batch
+from posegen.data.loading import TrainingBatches, choose_workers
 from posegen.data.store import Example, PairDataset, Store, normalise, open_store, write_store
 from posegen.people import render_people
 

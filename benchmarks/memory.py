@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 
-from posegen.adversaries import ADVERSARIES, Batch, Players
+from posegen.adversaries import ADVERSARIES, Players
 from posegen.core import Config, preset
-from posegen.data.loading import make_batch
+from posegen.data.batch import Batch, make_batch
 from posegen.losses import pose_mask_loss
 from posegen.networks import Discriminator, Stage1Generator, Stage2Generator
 from posegen.system.engine import Engine

@@ -34,8 +34,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from posegen import networks
-from posegen.adversaries import Batch
 from posegen.core import Config, UserError, as_dict, best_device, preset, seed_everything
+from posegen.data.batch import Batch
 from posegen.data.dense import write_dense
 from posegen.data.store import Example, open_store, write_store
 from posegen.losses import (
@@ -49,7 +49,7 @@ from posegen.networks import Discriminator
 from posegen.people import render_people
 from posegen.system.engine import keep_freed_memory
 from posegen.training import stages as training
-from posegen.training.checkpoints import save_weights
+from posegen.training.weights import save_weights
 
 ROWS = ("G1", "pair", "triplet", "wgan_triplet")
 PEOPLE, VIEWS, DENSE_PAIRS, WARM_UP = 6, 7, 60, 2

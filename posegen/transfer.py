@@ -28,7 +28,7 @@ from .metrics.dependence import run_generators
 from .photos.images import as_rgb, check_size, open_image
 from .photos.keypoints import choose_person, read_keypoint_csv, read_openpose_json
 from .pose import KEYPOINTS, crop_class
-from .training.checkpoints import load_generator, save_weights
+from .training.weights import load_generator, save_weights
 
 if TYPE_CHECKING:  # both take long to import, and are not always needed
     from matplotlib.figure import Figure

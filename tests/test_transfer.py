@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from posegen import transfer
 from posegen.core import UserError, preset
 from posegen.networks import Stage1Generator, Stage2Generator
-from posegen.training.checkpoints import save_weights
+from posegen.training.weights import save_weights
 from posegen.transfer import PoseTransfer, find_weights, pretrained_names, read_photo, transfer_file
 
 

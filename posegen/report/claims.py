@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from ..adversaries import Batch
-from ..data.loading import make_batch
+from ..data.batch import Batch, make_batch
 from ..data.store import Store
 from ..metrics.dependence import choose_pairs
 from ..metrics.similarity import mean_absolute_gradient, pose_mask_error, ssim

@@ -2,14 +2,16 @@
 
 # %% auto #0
 __all__ = ['WORLDS', 'GAMES', 'write_world', 'closeups', 'changed_backgrounds', 'Look', 'six_digits', 'SingleImageAdversary',
-           'play', 'scale_weights', 'refine', 'train_together', 'train_discriminator']
+           'play', 'scale_weights', 'refine', 'BothStages', 'train_together', 'OneSided', 'train_discriminator']
 
 # %% ../../nbs/report/07_trials.ipynb #3d97f0f0
 import math
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,28 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..adversaries import ADVERSARIES, Batch, Players, TripletAdversary, clip_weights
-from ..core import Config, UserError, atomic_path, best_device, file_hash, progress, seed_everything
-from ..data.loading import TrainingBatches
-from ..data.store import PairDataset, Store, to_uint8
-from ..losses import pose_mask_loss
-from ..networks import Discriminator, Stage1Generator, Stage2Generator
+from posegen.adversaries import (
+    ADVERSARIES,
+    Adversary,
+    Judge,
+    Players,
+    Pupil,
+    Supervised,
+    TripletAdversary,
+    WassersteinTripletAdversary,
+    clip_weights,
+    discriminator_step,
+)
+from ..core import Config, UserError, atomic_path, file_hash, progress
+from ..data.batch import Batch
+from ..data.store import Store, to_uint8
+from ..networks import Discriminator
 from ..pose import crop_class
 from .claims import HeldOut
-from ..system.engine import adam, fast_layout
-from ..training.checkpoints import load_generator, remove_checkpoints, save_weights
-from ..training.stages import TrainingRun
+from ..system.engine import Engine, adam
+from ..training.run import RunState, TrainingRun, rounds
+from ..training.stages import begin, training_data
+from ..training.weights import load_generator, save_weights
 
 # %% ../../nbs/report/07_trials.ipynb #ed32e4ce
 WORLDS = ("background", "rare_closeups", "common_closeups", "one_direction")
@@ -120,37 +133,13 @@ class SingleImageAdversary(TripletAdversary):
 
     name = "single"
 
-    def __init__(self, config: Config):
-        self.config, self.reconstruction_weight = config, config.triplet_reconstruction_weight
-
-    def logits(
-        self, discriminator: nn.Module, batch: Batch, generated: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def logits(self, discriminator: Judge, batch: Batch, generated: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         "Logits of the generated images (N,), of the same as the only negatives, and of the targets (N,)."
         fake, real = discriminator(torch.cat([generated, batch.target])).chunk(2)
         return fake, fake, real
 
 
 GAMES = {**ADVERSARIES, "single": SingleImageAdversary}
-
-# %% ../../nbs/report/07_trials.ipynb #6d6c5681
-def _players(
-    config: Config, adversary: Any, stage1: str | Path, scale: float, device: torch.device
-) -> Players:
-    "The trained G1, and G2 and D with their initial weights times `scale`."
-    coarse_generator = load_generator(stage1, "stage1", config, device)
-    seed_everything(config.seed)
-    stage2 = fast_layout(Stage2Generator(config)).to(device)
-    discriminator = fast_layout(Discriminator(config, adversary.in_channels)).to(device)
-    for network in (stage2, discriminator):
-        scale_weights(network, scale)
-    return Players(
-        coarse_generator,
-        stage2,
-        discriminator,
-        adversary.optimizer(stage2, config.generator_learning_rate),
-        adversary.optimizer(discriminator, config.discriminator_learning_rate),
-    )
 
 # %% ../../nbs/report/07_trials.ipynb #75a70159
 def play(
@@ -167,25 +156,40 @@ def play(
 
     Step 0 is the untrained G2. Initial weights and batches are those of `train_stage2` with this
     configuration; the learning rates are constant."""
-    device = device or best_device()
-    adversary = GAMES[game](config)
-    players = _players(config, adversary, stage1, scale, device)
-    batches = TrainingBatches(PairDataset(store, "train"), config, device)
-    clock, seen = dict(wall=0.0, processor=0.0), []
-    for step in progress(range(max(looks) + 1), max(looks) + 1, game):
+    config = config.replace(learning_rate_schedule="constant", warmup_steps=0)
+    engine, adversary = Engine(config, device), GAMES[game](config)
+    trained = load_generator(stage1, "stage1", config, engine.device)
+    players = begin(adversary, config, engine, stage1=trained)
+    for network in (players.stage2, players.discriminator):
+        scale_weights(network, scale)
+    _, batches, _ = training_data(config, store, engine)
+    state = RunState(game, config, max(looks), players.parts, batches, engine)
+    return list(_looks(rounds(state, partial(adversary.play, players)), players, state, looks, held_out))
+
+# %% ../../nbs/report/07_trials.ipynb #77787860
+def _looks(
+    played: Iterator[dict[str, Tensor]],
+    players: Players,
+    state: RunState,
+    looks: Sequence[int],
+    held_out: HeldOut,
+) -> Iterator[Look]:
+    "The looks at a game while it is played; the last one, where a loss is no longer finite, has no values."
+    clock = dict(wall=0.0, processor=0.0)
+    for step in progress(range(state.steps + 1), state.steps + 1, state.label):
         if step:
             began = time.monotonic(), time.process_time()
-            logs = adversary.play(players, batches)
+            logs = next(played)
             clock = dict(
                 wall=clock["wall"] + time.monotonic() - began[0],
                 processor=clock["processor"] + time.process_time() - began[1],
             )
             if not all(math.isfinite(value) for value in logs.values()):
-                return seen + [Look(step, clock, None)]
+                yield Look(step, clock, None)
+                return
         if step in looks:
-            images = refine(players.stage1, players.stage2, held_out, device)
-            seen.append(Look(step, clock, held_out.measure(images)))
-    return seen
+            images = refine(players.stage1, players.stage2, held_out, state.engine.device)
+            yield Look(step, clock, held_out.measure(images))
 
 # %% ../../nbs/report/07_trials.ipynb #9b0b8a2c
 def scale_weights(network: nn.Module, scale: float) -> None:
@@ -201,78 +205,96 @@ def refine(
     stage1: nn.Module, stage2: nn.Module | None, held_out: HeldOut, device: torch.device
 ) -> np.ndarray:
     "The images uint8 (N, S, S, 3) that both stages, or with `stage2` None the first, make of held-out pairs."
-    images = []
+    images, dtype = [], next(stage1.parameters()).dtype
     for batch in held_out.batches(device):
+        batch = batch.to(dtype)
         image = stage1(batch.stage1_input())
         if stage2 is not None:
             image = image + stage2(torch.cat([batch.condition, image], 1))
         images.append(to_uint8(torch.nan_to_num(image)))
     return np.concatenate(images)
 
-# %% ../../nbs/report/07_trials.ipynb #432fba8e
-def _beginners(config: Config, game: Any, device: torch.device) -> tuple[Players, torch.optim.Optimizer]:
-    "All three networks with initial weights, and the optimizer of G1, which is no player otherwise."
-    seed_everything(config.seed)
-    stage1, stage2, discriminator = (
-        fast_layout(network).to(device)
-        for network in (
-            Stage1Generator(config),
-            Stage2Generator(config),
-            Discriminator(config, game.in_channels),
-        )
-    )
-    players = Players(
-        stage1,
-        stage2,
-        discriminator,
-        game.optimizer(stage2, config.generator_learning_rate),
-        game.optimizer(discriminator, config.discriminator_learning_rate),
-    )
-    return players, adam(stage1, config.stage1_learning_rate, config)
+# %% ../../nbs/report/07_trials.ipynb #89ea3cc3
+class BothStages:
+    "Stage 1 and a game of stage 2 in one round: G1 learns from its own loss and, through its image, from that of G2."
+
+    def __init__(self, config: Config, adversary: Adversary):
+        self.config, self.supervised, self.adversary = config, Supervised(config), adversary
+
+    def networks(self) -> dict[str, nn.Module]:
+        "G1, G2 and D with their first weights."
+        return {**self.supervised.networks(), **self.adversary.networks()}
+
+    def players(self, networks: dict[str, nn.Module], engine: Engine) -> Players:
+        "The players of stage 2, with G1 as a pupil among them."
+        players = self.adversary.players(networks, engine)
+        optimizer = adam(players.stage1, self.config.stage1_learning_rate, self.config)
+        players.pupil = Pupil(players.stage1, optimizer, engine)
+        return players
+
+    def play(self, players: Players, batches: Iterator[Batch]) -> dict[str, Tensor]:
+        "One round on one batch: the gradients of both losses add up in G1 before its optimiser moves."
+        pupil, batch = players.pupil, next(batches)
+        assert pupil
+        pupil.optimizer.zero_grad(set_to_none=True)
+        own = self.supervised.gradient(pupil, batch)
+        logs = self.adversary.play(players, chain([batch], batches))
+        pupil.engine.update(pupil.optimizer)
+        return {"stage1_loss": own, **logs}
 
 # %% ../../nbs/report/07_trials.ipynb #a965fbbe
 def train_together(
     config: Config, adversary: str, store: Store, out: str | Path, device: torch.device | None = None
-) -> tuple[Stage1Generator, Stage2Generator]:
+) -> tuple[nn.Module, nn.Module]:
     """Train G1 and G2 from scratch at the same time for `config.stage1_steps`, against `pair` or `triplet`.
 
     Writes stage1 and stage2 weights and losses.jsonl into `out`; resumes from a checkpoint there."""
-    out, device = Path(out), device or best_device()
-    game = ADVERSARIES[adversary](config)
-    players, optimizer = _beginners(config, game, device)
-    stage1, stage2 = players.stage1, players.stage2
-    parts = {
-        "stage1": stage1,
-        "stage2": stage2,
-        "discriminator": players.discriminator,
-        "stage1_optimizer": optimizer,
-        "generator_optimizer": players.generator_optimizer,
-        "discriminator_optimizer": players.discriminator_optimizer,
-    }
+    out, engine = Path(out), Engine(config, device)
+    game = BothStages(config, ADVERSARIES[adversary](config))
+    players = begin(game, config, engine)
+    _, batches, _ = training_data(config, store, engine)
     identity = {"data": file_hash(store.path), "adversary": adversary}
-    batches = TrainingBatches(PairDataset(store, "train"), config, device)
-    run = TrainingRun(
-        out, config, f"both stages ({adversary})", config.stage1_steps, parts, batches, identity
-    )
+    label = f"both stages ({adversary})"
+    state = RunState(label, config, config.stage1_steps, players.parts, batches, engine, identity)
+    run = TrainingRun(out, state, partial(game.play, players))
     run.resume()
+    run.run()
+    networks = {"stage1": players.stage1, "stage2": players.stage2}
+    for name, network in networks.items():
+        save_weights(
+            network, out, name, config, steps=state.done, seconds=round(state.seconds, 1), **identity
+        )
+    run.clear()
+    return players.stage1.eval(), players.stage2.eval()
 
-    def step(batches: TrainingBatches) -> dict[str, Tensor]:
+# %% ../../nbs/report/07_trials.ipynb #f3bab247
+class OneSided:
+    "A game of which D alone learns, against `coarse` (a frozen G1) or `identity` (the condition image)."
+
+    def __init__(self, config: Config, adversary: Adversary, opponent: str):
+        self.config, self.adversary, self.opponent = config, adversary, opponent
+
+    def networks(self) -> dict[str, nn.Module]:
+        "D with its first weights."
+        return {"discriminator": Discriminator(self.config, self.adversary.in_channels)}
+
+    def players(self, networks: dict[str, nn.Module], engine: Engine) -> Players:
+        "D and its optimiser, beside a stage 2 that does nothing."
+        stage1, discriminator = (engine.prepare(networks[name]) for name in ("stage1", "discriminator"))
+        optimizer = self.adversary.optimizer(discriminator, self.config.discriminator_learning_rate)
+        return Players(stage1, nn.Identity(), discriminator, optimizer, optimizer, engine)
+
+    def answer(self, players: Players, batch: Batch) -> Tensor:
+        "What the opponent makes of a batch."
+        return batch.condition if self.opponent == "identity" else players.coarse(batch)
+
+    def play(self, players: Players, batches: Iterator[Batch]) -> dict[str, Tensor]:
+        "One step of D on one batch; a critic is clipped afterwards."
         batch = next(batches)
-        coarse = stage1(batch.stage1_input())
-        own = pose_mask_loss(coarse, batch.target, batch.mask, config.mask_weight)
-        optimizer.zero_grad(set_to_none=True)
-        own.backward(retain_graph=True)  # the game sends its gradient through the same coarse image
-        generated = coarse + stage2(torch.cat([batch.condition, coarse], 1))
-        logs = game.discriminator_step(players, batch, generated)
-        logs |= game.generator_step(players, batch, generated)
-        optimizer.step()
-        return {"stage1_loss": own.detach(), **logs}
-
-    run.run(step)
-    for name, network in (("stage1", stage1), ("stage2", stage2)):
-        save_weights(network, out, name, config, steps=run.done, seconds=round(run.seconds, 1), **identity)
-    remove_checkpoints(run.checkpoint)
-    return stage1.eval(), stage2.eval()
+        logs = discriminator_step(self.adversary, players, batch, self.answer(players, batch))
+        if isinstance(self.adversary, WassersteinTripletAdversary):
+            clip_weights(players.discriminator, self.config.clip)
+        return logs
 
 # %% ../../nbs/report/07_trials.ipynb #a75d10aa
 def train_discriminator(
@@ -288,25 +310,18 @@ def train_discriminator(
     """Train only D, against `coarse` (G1 in folder `stage1`) or `identity`; returns its held-out logits.
 
     `condition` (triplet games only), `generated` and `target`, (N,) each, shown as they were in training."""
-    device = device or best_device()
-    generator = load_generator(stage1, "stage1", config, device)
-    seed_everything(config.seed)
-    adversary = GAMES[game](config)
-    discriminator = fast_layout(Discriminator(config, adversary.in_channels)).to(device)
-    optimizer = adversary.optimizer(discriminator, config.discriminator_learning_rate)
-    players = Players(generator, nn.Identity(), discriminator, optimizer, optimizer)
-
-    def answer(batch: Batch) -> Tensor:
-        return batch.condition if opponent == "identity" else players.coarse(batch)
-
-    batches = TrainingBatches(PairDataset(store, "train"), config, device)
-    for _ in progress(range(steps), steps, f"{game} against {opponent}"):
-        batch = next(batches)
-        adversary.discriminator_step(players, batch, answer(batch))
-        if game == "wgan_triplet":
-            clip_weights(discriminator, config.clip)
-    answers = (adversary.logits(discriminator, batch, answer(batch)) for batch in held_out.batches(device))
-    return _sorted_logits(answers)
+    config = config.replace(learning_rate_schedule="constant", warmup_steps=0)
+    engine, judged = Engine(config, device), OneSided(config, GAMES[game](config), opponent)
+    trained = load_generator(stage1, "stage1", config, engine.device)
+    players = begin(judged, config, engine, stage1=trained)
+    _, batches, _ = training_data(config, store, engine)
+    state = RunState(game, config, steps, players.parts, batches, engine)
+    for _ in progress(rounds(state, partial(judged.play, players)), steps, f"{game} against {opponent}"):
+        pass
+    asked = (batch.to(engine.dtype) for batch in held_out.batches(engine.device))
+    return _sorted_logits(
+        judged.adversary.logits(players.discriminate, batch, judged.answer(players, batch)) for batch in asked
+    )
 
 # %% ../../nbs/report/07_trials.ipynb #d516e604
 @torch.no_grad()

@@ -30,8 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import posegen
-from ..training.checkpoints import NETWORK_FIELDS
-from ..core import Config, UserError, atomic_path, file_hash, nearest_name
+from ..core import NETWORK_FIELDS, Config, UserError, atomic_path, file_hash, nearest_name
 from ..core import preset as configuration
 
 # %% ../../nbs/runs/01_graph.ipynb #bd812ea3

@@ -14,10 +14,11 @@ import pytest
 import torch
 from bounded import bounded
 
-from posegen.data import loading, store as data
 from posegen.core import UserError, preset
-from posegen.data.store import Example, PairDataset, open_store, write_store
+from posegen.data import loading
+from posegen.data import store as data
 from posegen.data.loading import TrainingBatches
+from posegen.data.store import Example, PairDataset, open_store, write_store
 
 PROGRAM = """
 import hashlib, multiprocessing, os, signal, sys, time

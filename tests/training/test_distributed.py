@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from bounded import bounded, run_bounded
+from boxes import write_boxes
 from safetensors.torch import load_file
-from test_training import write_boxes
 
 from posegen.training.checkpoints import load_checkpoint
 

@@ -7,13 +7,13 @@ import random
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from boxes import write_boxes
 
 from posegen.adversaries import ADVERSARIES
 from posegen.core import Config, preset
-from posegen.data.store import Example, open_store, write_store
+from posegen.data.store import open_store
 from posegen.training.checkpoints import load_checkpoint
 from posegen.training.stages import train_stage1, train_stage2
 
@@ -24,26 +24,6 @@ STEPS = max(40, 15 * KILLS)
 
 def config() -> Config:
     return preset("test", stage1_steps=STEPS, stage2_steps=STEPS, checkpoint_every=3, critic_norm="batch")
-
-
-def write_boxes(path: Path) -> Path:
-    "A store of coloured boxes in random places: three people to train on, one to test on."
-    generator = np.random.default_rng(0)
-
-    def boxes():
-        for person in range(4):
-            colour = generator.integers(0, 255, 3)
-            for view in range(4):
-                image, points = np.full((32, 32, 3), 230, np.uint8), np.ones((18, 3), np.float32)
-                x, y = generator.integers(4, 20, 2)
-                image[y : y + 8, x : x + 8] = colour
-                points[:, :2] = (x, y) + generator.integers(0, 8, (18, 2))
-                yield Example(
-                    image, points, f"{person}/{view}", "train" if person < 3 else "test", person, person
-                )
-
-    write_store(path, boxes(), 32, "coloured boxes")
-    return path
 
 
 @pytest.fixture(scope="module")
