@@ -1,6 +1,5 @@
 """Training that is killed, and training whose checkpoints are damaged: the final weights must not tell."""
 
-import json
 import multiprocessing
 import os
 import random
@@ -15,6 +14,7 @@ from posegen.adversaries import ADVERSARIES
 from posegen.core import Config, preset
 from posegen.data.store import open_store
 from posegen.training.checkpoints import load_checkpoint
+from posegen.training.log import read_losses
 from posegen.training.stages import train_stage1, train_stage2
 
 KILLS = int(os.environ.get("POSEGEN_KILLS", 3))  # of each training
@@ -84,8 +84,7 @@ def test_killed_at_random_moments_the_weights_are_the_same_in_every_bit(trained,
     print(f"{name}: killed {len(lives)} times, checkpoints found at steps {lives}")
     assert lives and weights(tmp_path) == weights(trained / name)
     assert not list(tmp_path.glob("checkpoint*"))
-    steps = [json.loads(line)["step"] for line in (tmp_path / "losses.jsonl").read_text().splitlines()]
-    assert steps == list(range(1, STEPS + 1))
+    assert [row["step"] for row in read_losses(tmp_path)] == list(range(1, STEPS + 1))
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(trained, tmp_path, capsys):
