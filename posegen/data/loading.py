@@ -233,7 +233,7 @@ class TrainingBatches:
 
 _open: weakref.WeakSet[TrainingBatches] = weakref.WeakSet()
 
-
+# %% ../../nbs/data/04_loading.ipynb #9cf13b3d
 @atexit.register
 def _close_all() -> None:
     # before multiprocessing would: it sends SIGTERM and waits

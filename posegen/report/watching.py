@@ -31,7 +31,7 @@ _CURVE_COLOURS = ("#0072B2", "#D55E00")  # as in posegen.report.figures
 _NOT_CURVES = ("step", "seconds")
 _JOINS = {"validation_error": "reconstruction_loss"}  # the same measure, of people kept aside
 
-
+# %% ../../nbs/report/05_watching.ipynb #ec06c4f4
 def watching_figure(label: str, history: list[dict[str, float]], images: Mapping[str, np.ndarray]) -> Figure:
     """The curves of `history` (rows with "step" and values by name) above the pictures.
 
@@ -64,7 +64,7 @@ def watching_figure(label: str, history: list[dict[str, float]], images: Mapping
                     axes.set_title(name, fontsize=SMALL, pad=3)
     return figure
 
-
+# %% ../../nbs/report/05_watching.ipynb #1f59c1ff
 def _panels(history: list[dict[str, float]]) -> list[list[str]]:
     "The logged names, those together that share a panel."
     names = list(dict.fromkeys(name for row in history for name in row if name not in _NOT_CURVES))
@@ -93,7 +93,7 @@ def _curve(history: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.n
     rows = [row for row in history if name in row]
     return np.array([row["step"] for row in rows]), np.array([row[name] for row in rows], dtype=float)
 
-
+# %% ../../nbs/report/05_watching.ipynb #20d34cbe
 def _draw_curves(axes: Axes, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
     for colour, (name, (steps, values)) in zip(_CURVE_COLOURS, curves.items()):
         axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.35)
@@ -175,7 +175,7 @@ class LivePlot:
         else:
             self._display.update(Image(png))
 
-
+# %% ../../nbs/report/05_watching.ipynb #da5a30af
 def _in_notebook() -> bool:
     return getattr(get_ipython(), "kernel", None) is not None
 

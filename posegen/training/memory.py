@@ -337,7 +337,7 @@ def explain_out_of_memory(config: Config, stage: str, device: torch.device, proc
 
 _NEEDS_VALUES = (DataDependentOutputException, DynamicOutputShapeException)
 
-
+# %% ../../nbs/training/08_memory.ipynb #c43c09ff
 @contextmanager
 def enough_memory(
     config: Config, stage: str, device: torch.device | None = None, processes: int = 1
