@@ -62,7 +62,7 @@ class Players:
 
     def coarse(self, batch: Batch) -> Tensor:
         "Stage 1's result; where it is frozen, computed once a batch and without gradient."
-        if self.pupil:  # made anew each time, so that whoever asks can send a gradient back
+        if self.pupil:  # made anew each time, so that a gradient can be sent back through it
             return self.engine.run(self.stage1, batch.stage1_input())
         if batch.coarse is None:
             with torch.no_grad():
