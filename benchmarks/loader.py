@@ -22,9 +22,10 @@ import h5py
 import numpy as np
 import torch
 from posegen.core import preset
+from posegen.data.batch import make_batch
 from posegen.data.dense import write_dense
 from posegen.data.examples import Example
-from posegen.data.loading import TrainingBatches, choose_workers, make_batch
+from posegen.data.loading import TrainingBatches, choose_workers
 from posegen.data.pairs import PairDataset, normalise
 from posegen.data.store import Store, open_store
 from posegen.data.writing import write_store

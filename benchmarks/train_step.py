@@ -30,8 +30,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from posegen.adversaries import Batch
 from posegen.core import Config, UserError, as_dict, best_device, preset, seed_everything
+from posegen.data.batch import Batch
 from posegen.data.dense import write_dense
 from posegen.data.examples import Example
 from posegen.data.store import open_store
@@ -46,7 +46,7 @@ from posegen.losses import (
 from posegen.networks import Discriminator
 from posegen.people import render_people
 from posegen.system.engine import keep_freed_memory
-from posegen.training.checkpoints import save_weights
+from posegen.training.weights import save_weights
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -315,11 +315,8 @@ class Caught(Exception):
 class Catcher(training.TrainingRun):
     "Hands out the step that would now be repeated."
 
-    def resume(self) -> None:
-        pass
-
-    def run(self, step: Step) -> None:
-        raise Caught(step, self.batches)
+    def complete(self) -> None:
+        raise Caught(self.play, self.state.batches)
 
 
 def ours(row: str, config: Config, folder: Path) -> tuple[Step, dict[str, Iterator[Batch]]]:

@@ -25,8 +25,8 @@ from .photos.images import as_rgb, check_size, open_image
 from .photos.keypoints import choose_person, read_keypoint_csv, read_openpose_json
 from .pose import KEYPOINTS, crop_class
 from .system.files import atomic_path
-from .training.checkpoints import load_generator, save_weights
 from .training.generators import run_generators
+from .training.weights import load_generator, save_weights
 from torch import nn
 
 import posegen

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageOps
 from posegen.core import UserError, preset
 from posegen.networks import Stage1Generator, Stage2Generator
-from posegen.training.checkpoints import save_weights
+from posegen.training.weights import save_weights
 from posegen.transfer import PoseTransfer, find_weights, pretrained_names, read_photo, transfer_file
 
 from posegen import transfer

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from ..adversaries import Batch
-from ..data.loading import make_batch
+from ..data.batch import Batch, make_batch
 from ..data.store import Store
 from ..metrics.intervals import evenly_over_people
 from ..metrics.sharpness import mean_absolute_gradient, pose_mask_error

@@ -27,8 +27,8 @@ PROGRAM = """
 import hashlib, multiprocessing, os, signal, sys, time
 import torch
 from posegen.core import preset
-from posegen.data import PairDataset, open_store
-from posegen.loading import TrainingBatches
+from posegen.data.loading import TrainingBatches
+from posegen.data.store import PairDataset, open_store
 
 asked = []
 for number in (signal.SIGINT, signal.SIGTERM):
