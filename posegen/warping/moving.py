@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
 from .parts import PartTransforms
+from torch import Tensor
 
 # %% ../../nbs/warping/02_moving.ipynb #ca128703
 @functools.lru_cache(maxsize=16)

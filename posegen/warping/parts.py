@@ -10,9 +10,8 @@ __all__ = ['LIMB_PARTS', 'PARTS', 'HEAD_ABOVE_NECK', 'SHOULDER_WIDTH', 'SHORTEST
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-
 from ..pose import keypoint
+from torch import Tensor
 
 # %% ../../nbs/warping/01_parts.ipynb #042b80ca
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from posegen.core import UserError
 from posegen.metrics.folders import score_folders
 from posegen.metrics.sharpness import l1_error, mean_absolute_gradient, psnr
 from posegen.metrics.similarity import PROTOCOLS, ssim
-from posegen.photos.keypoints import read_openpose_candidates, write_keypoint_csv
+from posegen.photos.candidates import read_openpose_candidates
+from posegen.photos.keypoints import write_keypoint_csv
 from posegen.report.scores import scores_table, write_scores
 from skimage.filters import gaussian
 
