@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from ..core import UserError
-from .keypoints import choose_person, existing
+from .keypoints import as_pose, choose_person, existing
 from ..pose import KEYPOINTS
 
 # %% ../../nbs/photos/04_candidates.ipynb #49b9ca5f
@@ -31,7 +31,7 @@ def _person(candidates: list[dict], subset: list[float], where: str) -> np.ndarr
                 "there is no such candidate; give the two files of one run."
             )
         points[index] = known[number]
-    return _pose(points, where)
+    return as_pose(points, where)
 
 # %% ../../nbs/photos/04_candidates.ipynb #01577544
 def _text_table(path: str | Path, columns: int, meaning: str) -> list[list[float]]:

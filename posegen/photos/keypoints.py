@@ -2,13 +2,12 @@
 
 # %% auto #0
 __all__ = ['CSV_HEADER', 'PERSON_CHOICES', 'BODY_25', 'plain_line', 'read_keypoint_csv', 'existing', 'write_keypoint_csv',
-           'person_size', 'choose_person', 'read_openpose_json', 'write_openpose_json', 'check_free',
+           'person_size', 'choose_person', 'as_pose', 'read_openpose_json', 'write_openpose_json', 'check_free',
            'check_image_name', 'write_keypoints']
 
 # %% ../../nbs/photos/03_keypoints.ipynb #c7951a9b
 import json
 import os
-import pickle
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -182,7 +181,7 @@ def choose_person(people: list[np.ndarray], person: str, where: str | Path) -> n
 BODY_25 = (*range(8), *range(9, 19))  # rows of OpenPose's 25 that are our 18
 
 
-def _pose(points: np.ndarray, where: str) -> np.ndarray:
+def as_pose(points: np.ndarray, where: str) -> np.ndarray:
     "Points (18, 3) in our own form: float32, and zero in all three columns where there is no confidence."
     if not np.isfinite(points).all():
         raise UserError(
@@ -198,7 +197,7 @@ def _json_person(numbers: np.ndarray, path: str | Path) -> np.ndarray:
             "75; run OpenPose with --model_pose COCO or BODY_25."
         )
     points = numbers.reshape(-1, 3)
-    pose = _pose(points[list(BODY_25)] if len(points) == 25 else points, str(path))
+    pose = as_pose(points[list(BODY_25)] if len(points) == 25 else points, str(path))
     if (pose[:, 2] > 0).any() and (abs(pose[:, :2]) <= 1).all():
         raise UserError(
             f"{path} holds positions as fractions of the image, but pixels are needed: "
