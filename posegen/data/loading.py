@@ -10,7 +10,6 @@ import atexit
 import os
 import shutil
 import signal
-import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -24,7 +23,8 @@ from joblib import cpu_count
 from ..core import Config, UserError
 from .batch import Batch, make_batch
 from .pairs import PairBatches, PairDataset
-from .store import processes_here
+from ..system.machine import processes_here
+from ..system.processes import end_with_parent
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -65,16 +65,10 @@ _STOPPING = {signal.SIGINT, signal.SIGTERM}
 
 def _begin_to_serve(parent: int, worker: int) -> None:
     "What a loading process does first; `parent` is the main process."
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)  # blocked since before the fork
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 import torch.nn.functional as F
 from ..adversaries import ADVERSARIES, Game, Supervised
@@ -24,6 +23,7 @@ from ..core import Config, UserError, best_device, nearest_name
 from ..data.batch import Batch
 from ..networks import Stage1Generator
 from ..system.engine import Engine, Group, choose_precision, fast_layout
+from ..system.machine import free_memory as machine_memory
 from .ledger import Ledger, size_of
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import (
@@ -226,18 +226,7 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + reserved
-    return min(psutil.virtual_memory().available, _free_in_container())
-
-
-def _free_in_container(group: Path = Path("/sys/fs/cgroup")) -> float:
-    "What a container's limit leaves, files that the system keeps in memory counted as free; else infinite."
-    try:
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        lines = (group / "memory.stat").read_text().splitlines()
-    except OSError:
-        return math.inf
-    cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-    return max(int(limit) - int(used) + cached, 0) if limit.isdigit() else math.inf
+    return machine_memory()
 
 # %% ../../nbs/training/09_memory.ipynb #f218ed61
 CLEARLY_TOO_MUCH, CLOSE = 1.25, 0.8  # shares of the free memory
