@@ -31,7 +31,7 @@ SHARED = Path(os.environ.get("POSEGEN_SHARED", ROOT.parent / "shared" / "data"))
 PREPARE = """
 import sys
 from posegen.core import preset
-from posegen.prepare import prepare
+from posegen.data.prepare import prepare
 prepare(sys.argv[1], sys.argv[2], preset("paper"), workers=int(sys.argv[3]) or None)
 """
 REPORT_PAIR, REPORT_IMAGES, REPORT_PAIRS, ALL_IMAGES = 394_000, 32_031, 127_022, 52_712

@@ -17,20 +17,21 @@ import numpy as np
 import pytest
 import trees
 from PIL import Image
+
 from posegen.core import UserError, preset
+from posegen.data import prepare as preparing
+from posegen.data import sources
 from posegen.data.dense import write_dense
 from posegen.data.examples import Example
 from posegen.data.pairs import PairDataset
 from posegen.data.prepare import prepare, report_lines
-from posegen.data.prepare import prepare as preparing
 from posegen.data.sources import plan_listing
 from posegen.data.store import open_store
 from posegen.data.writing import write_store
+from posegen.photos import estimators
 from posegen.photos.keypoints import read_keypoint_csv, write_keypoint_csv
 from posegen.pose import MASK_LIMBS, flip_keypoints, pose_maps, pose_mask
 from posegen.system.blocks import blocks_folder
-
-from posegen.photos import estimators
 
 CONFIG = preset("quick")  # 64 pixels
 SHARED = Path(os.environ.get("POSEGEN_SHARED", Path(__file__).parents[3] / "shared" / "data"))
@@ -63,8 +64,8 @@ def undisturbed(tree, tmp_path_factory):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(preparing, "IMAGES_PER_BLOCK", 16)
-    monkeypatch.setattr(preparing, "PAIRS_PER_BLOCK", 16)
+    monkeypatch.setattr(sources, "IMAGES_PER_BLOCK", 16)
+    monkeypatch.setattr(sources, "PAIRS_PER_BLOCK", 16)
 
 
 # Interruptions
@@ -72,7 +73,8 @@ def small_blocks(monkeypatch):
 PREPARE = """
 import sys, posegen.data.prepare as preparing
 from posegen.core import preset
-preparing.IMAGES_PER_BLOCK = preparing.PAIRS_PER_BLOCK = 8
+from posegen.data import sources
+sources.IMAGES_PER_BLOCK = sources.PAIRS_PER_BLOCK = 8
 preparing.prepare(sys.argv[1], sys.argv[2], preset("quick"), workers=int(sys.argv[3]))
 """
 
@@ -124,7 +126,7 @@ def test_an_ended_worker_is_one_sentence_and_the_work_goes_on(tree, undisturbed,
         with blocks_folder(out) as folder:
             blocks = plan_listing(preparing.list_source(tree), 64).blocks
             preparing.finished_blocks(folder, blocks[:2], "images", workers=1)
-            suicide = preparing.Block(os.kill, (os.getpid(), 0), 0, ("a process that ends", 0))
+            suicide = sources.Block(os.kill, (os.getpid(), 0), 0, ("a process that ends", 0))
             object.__setattr__(suicide, "function", end_this_process)
             object.__setattr__(suicide, "arguments", ())
             preparing.finished_blocks(folder, [*blocks[:2], suicide, suicide], "images", workers=2)
@@ -168,13 +170,13 @@ def test_rendered_people_are_kept_too(tmp_path, monkeypatch):
     config = preset("test", train_people=2, test_people=1, views=2)
     once = tmp_path / "once.h5"
     prepare("embedded", once, config, workers=1)
-    monkeypatch.setattr(preparing, "PEOPLE_PER_BLOCK", 1)
+    monkeypatch.setattr(sources, "PEOPLE_PER_BLOCK", 1)
     twice = tmp_path / "twice.h5"
     with monkeypatch.context() as stopped:
         stopped.setattr(preparing, "_write", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             prepare("embedded", twice, config, workers=1)
-    monkeypatch.setattr(preparing, "render_person", None)  # not needed any more
+    monkeypatch.setattr(sources, "render_person", None)  # not needed any more
     prepare("embedded", twice, config, workers=1)
     assert content(once) == content(twice) and left_beside(once) == []
     assert open_store(twice).silhouettes.shape == (6, 32, 32)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from posegen.core import UserError
 from posegen.metrics.agreement import correct_keypoints, torso_lengths
 from posegen.photos.blazepose import LANDMARKS, body_region
@@ -174,7 +175,8 @@ def test_without_litert_all_but_the_networks_works():
         import sys
         sys.modules["ai_edge_litert"] = None          # as if it were not installed
         from posegen.core import UserError
-        from posegen.estimators import MediaPipeEstimator, read_keypoint_csv, choose_person
+        from posegen.photos.estimators import MediaPipeEstimator
+        from posegen.photos.keypoints import read_keypoint_csv, choose_person
         try:
             MediaPipeEstimator()
         except UserError as error:

@@ -8,7 +8,7 @@ import time
 
 SLEEPER = """
 import os, time
-from posegen.processes import in_processes
+from posegen.system.processes import in_processes
 def sleep(seconds):
     time.sleep(seconds)
     return os.getpid()
