@@ -540,8 +540,9 @@ def _describe_config(config: dict[str, Any]) -> list[str]:
 
 
 def _describe_weights(path: Path) -> list[str]:
-    from posegen.core import UserError
     from safetensors import SafetensorError, safe_open
+
+    from posegen.core import UserError
 
     try:
         with safe_open(path, "pt") as file:

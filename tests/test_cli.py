@@ -7,8 +7,8 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from posegen.core import Terminated
 
+from posegen.core import Terminated
 from posegen.training import stages as training
 
 COMMANDS = ("reproduce", "prepare", "train", "evaluate", "info")
