@@ -25,18 +25,9 @@ from .widgets import NewestOnly, Widget, asset, png, read_png
 from ..photos.keypoints import write_openpose_json
 from ..system.files import atomic_path
 from ..training.generators import run_generators
-from posegen.transfer import (
-    PoseTransfer,
-    Window,
-    check_person,
-    cut_out,
-    frame_person,
-    given_pose,
-    into_frame,
-    is_keypoint_file,
-    read_photo,
-    read_pose,
-)
+from ..photos.framing import Window, check_person, cut_out, frame_person, into_frame
+from ..photos.inputs import given_pose, is_keypoint_file, read_photo, read_pose
+from ..transfer import PoseTransfer
 
 # %% ../../nbs/explore/03_editor.ipynb #ba1ea196
 SMALL = 64  # pixels: up to this size one thread paints
