@@ -1,7 +1,7 @@
 """The rooms of the package, read from its syntax trees: who may import whom, circles, sizes, ladders, names.
 
-A room is a module or a folder of `posegen`. It imports from itself and from rooms above it in `ROOMS`, wherever
-the import stands: in a function or below `TYPE_CHECKING` it is an edge like any other.
+A room is a module or a folder of `posegen`. It imports from itself and from rooms above it in `ROOMS`, wherever the
+import stands: in a function or below `TYPE_CHECKING` it is an edge like any other.
 """
 
 import ast
