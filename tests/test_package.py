@@ -49,9 +49,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(files, installed):
     wanted |= {f"posegen/assets/{path}": checkout / "posegen/assets" / path for path in ASSETS}
     wanted["posegen/py.typed"] = checkout / "posegen/py.typed"
     assert {name for name in files if ".dist-info/" not in name} == set(wanted)
-    assert {"posegen/runs/graph.py", "posegen/experiments/10_prepare.ipynb", "posegen/assets/people.npz"} <= set(
-        wanted
-    )
+    assert {
+        "posegen/runs/graph.py",
+        "posegen/experiments/10_prepare.ipynb",
+        "posegen/assets/people.npz",
+    } <= set(wanted)
     for name, path in wanted.items():
         assert files[name] == path.read_bytes(), f"{name} is not {path}"
 
