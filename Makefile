@@ -5,15 +5,16 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHON
 
-.PHONY: help setup reproduce test lab docs pictures gpu clean
+.PHONY: help setup reproduce test lab docs pictures hooks gpu clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make reproduce   data, training, evaluation, every table and figure into figures/ (about ten minutes on a laptop)'
-	@echo 'make test        every notebook and the whole program'
+	@echo 'make test        every notebook and the whole program, and how much of the package they cover'
 	@echo 'make lab         JupyterLab, with the first notebook open'
 	@echo 'make docs        a site of all chapters, results and the API: build/docs/site/index.html'
 	@echo 'make pictures    stores the key picture of each chapter in its notebook, for readers on the web'
+	@echo 'make hooks       git hooks that refuse a commit whose notebooks and package are out of step (not installed unasked)'
 	@echo 'make gpu         everything that wants a GPU: preset gpu, weights, rehearsal of paper, benchmarks'
 	@echo 'make setup       only the environment: .venv with everything installed'
 	@echo 'make clean       removes the environment and what tests and builds left behind; keeps runs/, data/ and figures/'
@@ -24,13 +25,11 @@ setup:
 reproduce: setup
 	@posegen reproduce $(ARGS)
 
-# Two notebooks, then two files of tests at a time, with one thread each. pytest comes last: its closing line is the result.
 test: setup
-	OMP_NUM_THREADS=1 nbdev_test --n_workers 2
-	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile $(ARGS)
+	@scripts/test.sh $(ARGS)
 
 lab: setup
-	jupyter lab --LabApp.default_url=/lab/tree/nbs/index.ipynb $(ARGS)
+	jupyter lab --config=scripts/jupyter_server_config.py --LabApp.default_url=/lab/tree/nbs/index.ipynb $(ARGS)
 
 docs: setup
 	@python -m pip --disable-pip-version-check --no-input --quiet install -r docs/requirements.txt -c constraints.txt
@@ -38,6 +37,9 @@ docs: setup
 
 pictures: setup
 	@python scripts/keep_pictures.py $(ARGS)
+
+hooks: setup
+	@scripts/install_hooks.sh
 
 # On a machine with an NVIDIA GPU. It can be cut off at any moment and called again. Some parts: make gpu ARGS="report weights"
 gpu:

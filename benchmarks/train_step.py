@@ -6,7 +6,7 @@
 The plain step is what one writes at first: the report's networks as they are told, upsampling and concatenation done
 literally, contiguous tensors, torch's optimisers as they come, batches read pair by pair from a gzipped HDF5 file in
 the report's layout: with maps and masks as numbers of 8 bytes, as the report's own code wrote them, and as single
-bytes, as `posegen.data.dense` does. Both contenders live in processes of their own and are measured in turns: with their
+bytes, as `posegen.data.dense` does. Both contenders live in processes of their own, measured in turns: with their
 loaders, and with batches that are in memory already ("bare"). A ratio says how many times faster ours is: the median
 over the rounds, and from the least to the largest. Ablation: what channels-last does for the plain bare step, and
 what each other measure then does by itself (most of them depend on the layout). On a CPU each process has one

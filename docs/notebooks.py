@@ -19,6 +19,7 @@ from posegen.system.provenance import code_hash, text_hash
 
 Notebooks = dict[Path, NotebookNode]
 
+NO_CHAPTERS = ("experiments/", ".")  # how their paths below nbs/ begin
 # directives of cells that are not executed
 SKIPPED = {"cuda", "slow", "notest", "eval: false"}
 
@@ -47,9 +48,46 @@ def title_of(notebook: NotebookNode) -> str:
 
 
 def module_of(notebook: NotebookNode) -> str:
-    "The module that a chapter exports (`pose`), or an empty text."
+    "The module that a chapter exports (`pose`, `data.store`; `data` for a door), or an empty text."
     found = (re.search(r"^#\|\s*default_exp\s+(\S+)", source, re.M) for source in code_of(notebook))
-    return next((match[1] for match in found if match), "")
+    return next((match[1].removesuffix(".__init__") for match in found if match), "")
+
+
+def chapters(root: Path) -> Notebooks:
+    "All notebooks but the experiments, in the order of their Next lines from the first; then those without one."
+    folder = root / "nbs"
+    paths = sorted(
+        (
+            path
+            for path in folder.rglob("*.ipynb")
+            if not path.relative_to(folder).as_posix().startswith(NO_CHAPTERS)
+        ),
+        key=lambda path: (path.parent != folder, path.stem != "index", path.relative_to(folder)),
+    )
+    remaining = {path: nbformat.read(path, 4) for path in paths}
+    ordered: Notebooks = {}
+    path = folder / "index.ipynb"
+    while path in remaining:
+        ordered[path] = remaining.pop(path)
+        path = next_of(path, ordered[path])
+    return ordered | remaining
+
+
+def next_of(path: Path, notebook: NotebookNode) -> Path:
+    "The notebook that the Next line at the end leads to; the folder itself if there is none."
+    last = notebook.cells[-1].source if notebook.cells else ""
+    found = re.search(r"^\*\*Next:\*\* \[\w+\]\(([^)]+)\)", last, re.M)
+    return Path(os.path.normpath(path.parent / (found[1] if found else "")))
+
+
+def room_of(page: str) -> str:
+    "`data` for `nbs/data/01_store.ipynb`, an empty text for a chapter on top."
+    return "/".join(Path(page).parts[1:-1])
+
+
+def is_door(page: str) -> bool:
+    "Whether this chapter opens a room: `nbs/data/00_data.ipynb`."
+    return bool(room_of(page)) and Path(page).name.startswith("00_")
 
 
 def execution_key(notebook: NotebookNode, root: Path) -> str:
@@ -108,10 +146,11 @@ def execute_all(notebooks: Notebooks, root: Path, cache: Path, workers: int) -> 
         }
         for path, task in tasks.items():
             seconds, error = task.result()
-            print(f"{path.name:28} {seconds:5.1f} s", flush=True)
+            name = path.relative_to(root / "nbs").as_posix()
+            print(f"{name:32} {seconds:5.1f} s", flush=True)
             if error:
-                failed.append(path.name)
-                print(f"{path.name} failed:\n{error}\n", file=sys.stderr)
+                failed.append(name)
+                print(f"{name} failed:\n{error}\n", file=sys.stderr)
     if failed:
         raise UserError(
             f"{len(failed)} of {len(notebooks)} notebooks could not be executed: "

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import nbformat
 from nbformat import NotebookNode
 
-from .notebooks import Notebooks, directives, module_of, title_of
+from .notebooks import Notebooks, directives, is_door, module_of, room_of, title_of
 from .reference import reference_page
 
 LONG_TEST = 12  # lines; longer tests are folded away
@@ -36,13 +36,27 @@ def make_pages(
     pages, reference = {}, []
     for page, path in paths.items():
         note, module = notes.get(path, ""), module_of(notebooks[path])
-        if code := text_of(root / "posegen" / f"{module}.py"):
+        where = root / "posegen" / (module or "_").replace(".", "/")
+        code = text_of(where / "__init__.py") or text_of(where.with_suffix(".py"))
+        if module and code:
             reference.append(f"api/posegen.{module}.md")
             pages[reference[-1]] = reference_page(
                 f"posegen.{module}", code, os.path.relpath(page, "api"), title_of(notebooks[path])
             )
             note = f"Module [`posegen.{module}`]({os.path.relpath(reference[-1], os.path.dirname(page))})"
-        pages[page] = nbformat.writes(chapter_page(notebooks[path], outputs[path], names, page, note))
+        shown = chapter_page(notebooks[path], outputs[path], names, page, note)
+        if is_door(page):
+            inside = [names.entries[other] for other in paths if in_room(other, page)]
+            shown.cells.append(nbformat.v4.new_markdown_cell(toctree(inside), id="room"))
+        pages[page] = nbformat.writes(shown)
+    doors = {f"api/posegen.{room_of(page)}.md" for page in paths if is_door(page)}
+    rooms = {door: [page for page in reference if page.startswith(door.removesuffix("md"))] for door in doors}
+    for door, inside in rooms.items():
+        if door in pages:
+            pages[door] += toctree([f"/{page}" for page in inside if page != door], hidden=False)
+    reference = [
+        page for page in reference if page in rooms or not any(page in some for some in rooms.values())
+    ]
     results = {
         where: f"results{where.removeprefix('figures').replace('/', '-')}.md"
         for where in RESULTS
@@ -58,7 +72,10 @@ def make_pages(
         copy_pictures(root, text_of(root / name), source)
         text = names.link(prose_page(text_of(root / name), targets, root), "")
         pages[name.replace("README", "index")] = text
-    pages["index.md"] += contents(names.entries, list(results.values()), reference, prose)
+    alone = {
+        page: entry for page, entry in names.entries.items() if not any(in_room(page, door) for door in paths)
+    }
+    pages["index.md"] += contents(alone, list(results.values()), reference, prose)
     return write_pages(source, pages)
 
 
@@ -111,11 +128,18 @@ def contents(entries: dict[str, str], results: list[str], reference: list[str], 
         "Package": reference,
         "Project": prose,
     }
-    return "".join(
-        "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""])
-        for caption, pages in parts.items()
-        if pages
-    )
+    return "".join(toctree(pages, caption) for caption, pages in parts.items() if pages)
+
+
+def toctree(pages: list[str], caption: str = "", hidden: bool = True) -> str:
+    "A part of the table of contents: below a caption, or below the page that it stands on."
+    options = [":hidden:"] * hidden + [f":caption: {caption}"] * bool(caption)
+    return "\n".join(["", "```{toctree}", *options, "", *pages, "```", ""])
+
+
+def in_room(page: str, door: str) -> bool:
+    "Whether a page is a chapter of the room that the page `door` opens."
+    return is_door(door) and page != door and room_of(page) == room_of(door)
 
 
 def link_targets(root: Path, pages: list[str], results: dict[str, str]) -> dict[str, str]:
@@ -157,27 +181,31 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
 
 
 class ChapterNames:
-    """What a chapter is called: `08_estimators` or its file, *Pose estimators*, *Estimators*.
+    """What a chapter is called: `08_estimators` or its file; in italics also *Pose estimators*, *Estimators*.
 
     `entries` are the lines in the margin: `03 Pose estimators`.
     """
 
     def __init__(self, notebooks: dict[str, NotebookNode]):
-        self.pages, self.entries = {}, {}
+        self.stems: dict[str, str] = {}
+        self.titles: dict[str, str] = {}
+        self.entries: dict[str, str] = {}
         for page, notebook in notebooks.items():
             stem = Path(page).stem
             short = re.sub(r"^(\d+|Experiment \w+:) ", "", title_of(notebook)).split(":")[0]
-            module = module_of(notebook).replace("_", " ")
-            for name in (short, short.removeprefix("The ").capitalize(), module.capitalize(), stem):
-                self.pages.setdefault(name, page)
-            number = f"{stem.split('_')[0]} " if stem[0].isdigit() else ""
-            self.entries[page] = f"{number}{short[:1].upper()}{short[1:]} <{page}>"
+            module = module_of(notebook).split(".")[-1].replace("_", " ")
+            for name in (short, short.removeprefix("The ").capitalize(), module.capitalize()):
+                self.titles.setdefault(name, page)
+            self.stems.setdefault(stem, page)
+            number = f"{stem.split('_')[0]} " if stem[0].isdigit() and not is_door(page) else ""
+            self.entries[page] = f"{number}{short[:1].upper()}{short[1:]} </{page}>"
 
     def link(self, text: str, folder: str) -> str:
         "Markdown in which chapters that are named in backticks or italics are links, seen from `folder`."
 
         def linked(found: re.Match) -> str:
-            page = self.pages.get(found[2].removesuffix(".ipynb"))
+            known = self.stems if found[1] == "`" else self.titles | self.stems
+            page = known.get(found[2].removesuffix(".ipynb"))
             return f"[{found[0]}]({os.path.relpath(page, folder or '.')})" if page else found[0]
 
         name = r"(?<![\w*`\[])([`*])([\w ]+(?:\.ipynb)?)\1(?![\w*`\]])"
@@ -295,6 +323,6 @@ def provenance(folder: Path, where: str) -> str:
     return (
         f"Preset `{manifest['preset']}`, data *{manifest['data']['source']}*, "
         f"{machine.get('gpu') or str(machine.get('cores')) + ' CPU cores'}, "
-        f"revision `{(manifest.get('revision') or 'unknown')[:10]}`; {used}. The "
+        f"sources `{(manifest.get('sources') or 'unknown')[:10]}`; {used}. The "
         f"[manifest]({where}/manifest.json) has every parameter, seed and file behind each number."
     )

@@ -24,15 +24,14 @@ def directive(kind: str, signature: str, body: str = "") -> str:
 
 
 def with_qualified_names(tree: ast.Module, module: str) -> ast.Module:
-    """The tree with classes in annotations as `~posegen.report.figures.Layer`, which Sphinx shows as `Layer`.
+    """The tree with classes in annotations as `~posegen.studio.cutting.Piece`, which Sphinx shows as `Piece`.
 
     Classes of two modules, or of another package, may have the same name; so Sphinx is told which is meant.
     """
-    package = module.partition(".")[0]
     known = {node.name: f"~{module}.{node.name}" for node in tree.body if isinstance(node, ast.ClassDef)}
     for node in tree.body:
         if isinstance(node, ast.ImportFrom):
-            source = f"{package}.{node.module}" if node.level else node.module
+            source = full_name(node, module) if node.level else node.module
             known |= {name.asname or name.name: f"~{source}.{name.name}" for name in node.names}
     functions = [node for node in ast.walk(tree) if isinstance(node, Function)]
     annotations = [argument.annotation for node in functions for argument in arguments(node)]
@@ -41,6 +40,12 @@ def with_qualified_names(tree: ast.Module, module: str) -> ast.Module:
             if isinstance(name, ast.Name):
                 name.id = known.get(name.id, name.id)
     return tree
+
+
+def full_name(node: ast.ImportFrom, module: str) -> str:
+    "`posegen.studio.cutting` for `from ..studio.cutting import …` in `posegen.report.figures`."
+    above = module.split(".")[: -node.level]
+    return ".".join([*above, *([node.module] if node.module else [])])
 
 
 def arguments(node: Function) -> list[ast.arg]:

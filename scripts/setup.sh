@@ -61,20 +61,6 @@ pip_install() {
     "$venv/bin/python" -m pip --disable-pip-version-check --no-input install "$@" >>"$log" 2>&1 || explain_failed_install
 }
 
-# The driver resolves merge conflicts inside notebooks; the hooks keep notebooks and package in step.
-# Without git, or where git's folder cannot be written, the project works just as well.
-install_git_hooks() {
-    local hooks name
-    [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$(pwd -P)" ] || return 0
-    git config --local merge.nbdev-merge.name 'resolve conflicts in notebooks' 2>/dev/null || return 0
-    git config --local merge.nbdev-merge.driver '.venv/bin/nbdev_merge %O %A %B %P' || return 0
-    hooks=$(git rev-parse --git-path hooks)
-    mkdir -p "$hooks" 2>/dev/null || return 0
-    for name in pre-commit post-merge; do
-        [ -e "$hooks/$name" ] || cp "scripts/hooks/$name" "$hooks/$name" 2>/dev/null || return 0
-    done
-}
-
 make_environment() {
     find_python
     rm -rf "$venv"
@@ -106,7 +92,6 @@ else
 fi
 pip_install -r requirements.txt -c constraints.txt
 pip_install --no-deps --no-build-isolation --use-pep517 --editable .
-install_git_hooks
 printf '%s\n' "$stamp_now" >"$stamp.new"
 mv "$stamp.new" "$stamp"
 rm "$unfinished"

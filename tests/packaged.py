@@ -15,6 +15,7 @@ SOURCES = (
     "MANIFEST.in",
     "README.md",
     "CHANGELOG.md",
+    "CITATION.cff",
     "CONTRIBUTING.md",
     "LICENSE",
     "NOTICE",

@@ -8,8 +8,8 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-
 from posegen.core import Terminated
+
 from posegen.training import run as training
 
 COMMANDS = ("reproduce", "prepare", "estimate", "export", "train", "evaluate", "transfer", "info")

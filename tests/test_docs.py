@@ -41,7 +41,10 @@ plt.plot([1, 2]);""",
 SECOND = [
     "# Second: what comes next\n\nAs [before](00_first.ipynb).",
     "import tempfile\nprint(tempfile.mkdtemp() + '/a.txt')",
+    "# On\n\n**Next:** [00_room](room/00_room.ipynb), a room.",
 ]
+DOOR = ["# The room\n\n> What it is for.\n\n- [01_inside](01_inside.ipynb)", "#| default_exp room.__init__"]
+INSIDE = ["# Inside: what a room holds\n\nAs [before](../00_first.ipynb).", "#| default_exp room.inside"]
 MODULE = """__all__ = ["LIMIT", "scale", "Point"]
 LIMIT = 3
 
@@ -72,12 +75,16 @@ def write_notebook(path, cells):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    "A folder with two chapters, a module, a table and a README."
+    "A folder with two chapters, a room with a third, their modules, a table and a README."
     root = tmp_path_factory.mktemp("project")
     write_notebook(root / "nbs" / "00_first.ipynb", FIRST)
     write_notebook(root / "nbs" / "01_second.ipynb", SECOND)
-    (root / "posegen").mkdir()
+    write_notebook(root / "nbs" / "room" / "00_room.ipynb", DOOR)
+    write_notebook(root / "nbs" / "room" / "01_inside.ipynb", INSIDE)
+    (root / "posegen" / "room").mkdir(parents=True)
     (root / "posegen" / "first.py").write_text(MODULE)
+    (root / "posegen" / "room" / "__init__.py").write_text('"What it is for."\n')
+    (root / "posegen" / "room" / "inside.py").write_text(MODULE)
     (root / "figures").mkdir()
     (root / "figures" / "table2.md").write_text(
         "**Table 2. Similarity**\n\n| set | SSIM |\n| --- | --- |\n| G1 | 0.78 |\n"
@@ -125,6 +132,25 @@ def test_links_lead_to_pages(site):
 
 
 @needs_sphinx
+def test_the_margin_shows_rooms(site):
+    front = (site / "index.html").read_text()
+    first, second, room, inside = (
+        front.index(f'href="nbs/{page}.html"', front.index("sidebar-tree"))
+        for page in ("00_first", "01_second", "room/00_room", "room/01_inside")
+    )
+    assert first < second < room < inside
+    assert "toctree-l2" in front[room:inside] and "toctree-l1" not in front[room:inside]
+    assert "01 Inside" in front[inside : inside + 60]
+    for name in ("LIMIT", "Point.moved"):
+        assert f'id="posegen.room.inside.{name}"' in (site / "api" / "posegen.room.inside.html").read_text()
+    assert 'href="posegen.room.inside.html"' in (site / "api" / "posegen.room.html").read_text()
+    assert (
+        'rel="next"'
+        in (site / "nbs" / "01_second.html").read_text().split('href="room/00_room.html"')[0][-400:]
+    )
+
+
+@needs_sphinx
 def test_no_page_names_a_folder_of_this_machine(site):
     assert "…/a.txt" in (site / "nbs" / "01_second.html").read_text()
 
@@ -152,7 +178,7 @@ def test_only_changed_code_is_executed(project, site):
 @needs_sphinx
 def test_build_fails_with_a_sentence(project, site):
     write_notebook(project / "nbs" / "02_bad.ipynb", ["# Bad", "1 / 0"])
-    with pytest.raises(UserError, match="1 of 3 notebooks could not be executed: 02_bad.ipynb"):
+    with pytest.raises(UserError, match="1 of 5 notebooks could not be executed: 02_bad.ipynb"):
         build(project)
     write_notebook(project / "nbs" / "02_bad.ipynb", ["# Bad\n\nSee [there](09_nowhere.ipynb)."])
     for _ in range(2):  # and again: nothing is taken for good
@@ -166,11 +192,11 @@ def test_annotations_name_the_module_that_is_meant():
     from docs.reference import reference_page
 
     source = (
-        "from matplotlib.figure import Figure\nfrom .tailoring import Layer\n"
-        "def draw(layers: list[Layer]) -> Figure: 'Draws.'"
+        "from matplotlib.figure import Figure\nfrom ..studio.cutting import Piece\n"
+        "def draw(pieces: list[Piece]) -> Figure: 'Draws.'"
     )
-    page = reference_page("posegen.report.figures", source, "../nbs/report/02_figures.ipynb", "Plots")
-    assert "draw(layers: list[~posegen.studio.tailoring.Layer]) -> ~matplotlib.figure.Figure" in page
+    page = reference_page("posegen.report.figures", source, "../nbs/report/11_figures.ipynb", "Plots")
+    assert "draw(pieces: list[~posegen.studio.cutting.Piece]) -> ~matplotlib.figure.Figure" in page
 
 
 @pytest.mark.parametrize(

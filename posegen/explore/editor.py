@@ -22,11 +22,11 @@ from PIL import Image
 from ..core import UserError
 from .examples import example_people, example_poses
 from .widgets import NewestOnly, Widget, asset, png, read_png
+from ..photos.framing import Window, check_person, cut_out, frame_person, into_frame
+from ..photos.inputs import given_pose, is_keypoint_file, read_photo, read_pose
 from ..photos.keypoints import write_openpose_json
 from ..system.files import atomic_path
 from ..training.generators import run_generators
-from ..photos.framing import Window, check_person, cut_out, frame_person, into_frame
-from ..photos.inputs import given_pose, is_keypoint_file, read_photo, read_pose
 from ..transfer import PoseTransfer
 
 # %% ../../nbs/explore/03_editor.ipynb #ba1ea196
