@@ -232,6 +232,29 @@ def test_info(store, posegen, tmp_path):
     assert_one_sentence(posegen("info", tmp_path / "broken.pt"), "no training checkpoint")
 
 
+def test_several_values_stand_behind_one_option(posegen, tmp_path):
+    evaluate = ("evaluate", "--store", "s", "--stage1", "g1", "--out", tmp_path, "--stage2")
+    assert_one_sentence(posegen(*evaluate, "triplet=a", "triple=b"), 'not "triple"')
+    assert_one_sentence(posegen(*evaluate), "--stage2")
+    assert_one_sentence(posegen(*evaluate, "--preset", "test"), "--stage2")
+
+
+def test_a_failed_notebook_and_a_mistake_of_ours(posegen, monkeypatch):
+    from posegen.runs.execute import JobFailed
+
+    def fail(error):
+        def failing(*arguments, **options):
+            raise error
+
+        monkeypatch.setattr("posegen.runs.manifest.reproduce", failing)
+
+    fail(JobFailed("stage1 failed; see its notebook."))
+    assert_one_sentence(posegen("reproduce"), "stage1 failed", status=1)
+    fail(ZeroDivisionError("a mistake"))
+    with pytest.raises(ZeroDivisionError):
+        posegen("reproduce")
+
+
 def test_help_is_quick_because_it_loads_nothing_heavy():
     code = (
         "import sys; from posegen.cli import main\n"

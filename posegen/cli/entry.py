@@ -64,7 +64,9 @@ def main(words: list[str] | None = None) -> int:
             raise
         return _complain(f"{error.filename}: {error.strerror}.", 2)
     except Exception as error:
-        if not isinstance(error, ProcessLost) and type(error).__name__ != "JobFailed":
+        from posegen.runs.execute import JobFailed  # only now: it would slow down every --help
+
+        if not isinstance(error, (JobFailed, ProcessLost)):
             raise
         return _complain(str(error), 1)
 

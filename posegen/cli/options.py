@@ -61,14 +61,17 @@ SEVERAL = ("--stage2", "--protocol")  # of `evaluate`, which has no arguments th
 
 
 def repeated(words: Sequence[str]) -> list[str]:
-    "The words with an option of `SEVERAL` before each of its values."
+    "The words with an option of `SEVERAL` before each of its values; raises `UserError` where it has none."
     found: list[str] = []
-    option = ""
-    for word in words:
-        if word.startswith("-"):
-            option = word if word in SEVERAL else ""
-            if not option:
-                found.append(word)
-        else:
+    option, values = "", 0
+    for word in [*words, "-"]:  # the last one ends the values of an option at the end
+        if not word.startswith("-"):
             found += [option, word] if option else [word]
-    return found
+            values += 1
+            continue
+        if option and not values:
+            raise UserError(f"{option} needs a value behind it, or several; see posegen evaluate --help")
+        option, values = (word, 0) if word in SEVERAL else ("", 0)
+        if not option:
+            found.append(word)
+    return found[:-1]
