@@ -8,8 +8,8 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from posegen.core import Terminated
 
+from posegen.core import Terminated
 from posegen.training import run as training
 
 COMMANDS = ("reproduce", "prepare", "estimate", "export", "train", "evaluate", "transfer", "info")
@@ -41,10 +41,10 @@ def test_help_has_an_example(posegen, command):
 
 
 def test_bad_words(posegen):
-    assert_one_sentence(posegen("reprduce"), "reprduce.*reproduce")
+    assert_one_sentence(posegen("reprduce"), 'No such command "reprduce"; did you mean "reproduce"')
     assert_one_sentence(posegen("prepare"), "SOURCE")
-    assert_one_sentence(posegen("reproduce", "--sed", "1"), "--sed.*--seeds")
-    assert_one_sentence(posegen("reproduce", "--seeds", "many"), "--seeds.*integer")
+    assert_one_sentence(posegen("reproduce", "--sed", "1"), 'option --sed; did you mean "--seeds"')
+    assert_one_sentence(posegen("reproduce", "--seeds", "many"), '--seeds.*"many" is not a whole number')
     assert_one_sentence(posegen("train", "--stage", "3"), "--stage.*2")
     assert_one_sentence(posegen("train", "--stage", "1"), "--store")
     assert_one_sentence(posegen("estimate", "a", "b", "--person", "tallest"), "--person.*tallest.*largest")

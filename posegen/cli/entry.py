@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
+
 from .commands import app
 from .options import repeated
-from ..core import ProcessLost, Terminated, UserError
+from ..core import ProcessLost, Terminated, UserError, nearest_name
 
 # %% ../../nbs/cli/04_entry.ipynb #90fd3f6a
 # click's UsageError, which typer carries along under a private name
@@ -37,10 +38,15 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _about_words(error: Any) -> str:
-    "An error of the parser in one line, with the help that would have prevented it."
-    text = error.format_message().rstrip(".")
-    name = getattr(error.ctx, "command_path", "posegen") if error.ctx else "posegen"
-    return f"{text}; see {name} --help"
+    "An error of the parser in one line, with the nearest right word and the help that would have prevented it."
+    text = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "").replace("'", '"')
+    text = text.replace(". Did you mean", "; did you mean")
+    context, option = error.ctx, getattr(error, "option_name", "")
+    if context is not None and text.startswith("No such option"):
+        options = [name for each in context.command.params for name in each.opts if name.startswith("--")]
+        text = f"No such option {option}; {nearest_name(option, options)}"
+    see = f"see {context.command_path if context else 'posegen'} --help"
+    return f"{text} S{see[1:]}" if text.endswith("?") else f"{text}; {see}"
 
 # %% ../../nbs/cli/04_entry.ipynb #64ca7159
 def main(words: list[str] | None = None) -> int:
