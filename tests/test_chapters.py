@@ -90,7 +90,7 @@ def test_every_room_has_a_door_that_names_its_chapters():
         inside = [
             name for name in CHAPTERS if os.path.dirname(name) == os.path.dirname(door) and name != door
         ]
-        listed = [line for line in notebook.cells[0].source.splitlines() if line.startswith("- [")]
+        listed = [line for text in prose(notebook) for line in text.splitlines() if line.startswith("- [")]
         assert [links(door, line)[0] for line in listed] == sorted(inside, key=number), door
         assert all(re.fullmatch(r"- \[(\w+)\]\(\1\.ipynb\): .+", line) for line in listed), door
 
