@@ -13,17 +13,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
-
-from posegen.adversaries import ADVERSARIES, Batch, Players
+from posegen.adversaries import ADVERSARIES, Supervised
 from posegen.core import Config, preset
-from posegen.data.loading import make_batch
-from posegen.losses import pose_mask_loss
-from posegen.networks import Discriminator, Stage1Generator, Stage2Generator
+from posegen.data.batch import Batch, make_batch
+from posegen.networks import Stage1Generator
 from posegen.system.engine import Engine
 from posegen.training.memory import training_memory
+from posegen.training.stages import begin
 
 STAGES = ("stage1", *ADVERSARIES)
 STEPS = 2  # from the second on, the optimisers have their states
@@ -42,31 +42,9 @@ def random_batches(config: Config) -> Iterator[Batch]:
 def trainer(config: Config, stage: str) -> Callable[[Iterator[Batch]], object]:
     "A function that makes one training step, as posegen.training.stages sets it up."
     engine = Engine(config, torch.device("cpu"))
-    stage1 = engine.prepare(Stage1Generator(config))
-    if stage == "stage1":
-        optimizer = torch.optim.Adam(stage1.parameters(), lr=config.stage1_learning_rate)
-
-        def step(batches: Iterator[Batch]) -> None:
-            optimizer.zero_grad(set_to_none=True)
-            for part in next(batches).split(config.accumulation):
-                generated = engine.run(stage1, part.stage1_input())
-                loss = pose_mask_loss(generated, part.target, part.mask, config.mask_weight)
-                engine.scale(loss / config.accumulation).backward()
-            engine.update(optimizer)
-
-        return step
-    game = ADVERSARIES[stage](config)
-    stage2 = engine.prepare(Stage2Generator(config))
-    discriminator = engine.prepare(Discriminator(config, game.in_channels))
-    players = Players(
-        stage1.eval().requires_grad_(False),
-        stage2,
-        discriminator,
-        game.optimizer(stage2, config.generator_learning_rate),
-        game.optimizer(discriminator, config.discriminator_learning_rate),
-        engine,
-    )
-    return lambda batches: game.play(players, batches)
+    game = Supervised(config) if stage == "stage1" else ADVERSARIES[stage](config)
+    frozen = {} if stage == "stage1" else {"stage1": Stage1Generator(config).eval().requires_grad_(False)}
+    return partial(game.play, begin(game, config, engine, **frozen))
 
 
 def resident(line: str) -> int:

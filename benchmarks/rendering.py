@@ -3,8 +3,8 @@
     python benchmarks/rendering.py [--people 12] [--rounds 2]
 
 One process and several take turns. Wall time counts from when each process has rendered a person; CPU time
-includes the start of the processes. Also the share of the CPU time that is ray casting (the rest: figures, clothes,
-colours).
+includes the start of the processes. Also the share of the CPU time that is ray casting (the rest: bodies,
+clothes, colours).
 """
 
 import argparse
@@ -13,8 +13,8 @@ import resource
 import time
 
 import numpy as np
-
 from posegen.people import render_people
+
 from posegen.studio import rendering
 
 VIEWS = 7

@@ -30,14 +30,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-
-from posegen import networks
-from posegen.adversaries import Batch
 from posegen.core import Config, UserError, as_dict, best_device, preset, seed_everything
+from posegen.data.batch import Batch
 from posegen.data.dense import write_dense
-from posegen.data.store import Example, open_store, write_store
+from posegen.data.examples import Example
+from posegen.data.store import open_store
+from posegen.data.writing import write_store
 from posegen.losses import (
     critic_generator_loss,
     critic_loss,
@@ -48,8 +46,12 @@ from posegen.losses import (
 from posegen.networks import Discriminator
 from posegen.people import render_people
 from posegen.system.engine import keep_freed_memory
+from posegen.training.weights import save_weights
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from posegen import networks
 from posegen.training import stages as training
-from posegen.training.checkpoints import save_weights
 
 ROWS = ("G1", "pair", "triplet", "wgan_triplet")
 PEOPLE, VIEWS, DENSE_PAIRS, WARM_UP = 6, 7, 60, 2
@@ -313,11 +315,8 @@ class Caught(Exception):
 class Catcher(training.TrainingRun):
     "Hands out the step that would now be repeated."
 
-    def resume(self) -> None:
-        pass
-
-    def run(self, step: Step) -> None:
-        raise Caught(step, self.batches)
+    def complete(self) -> None:
+        raise Caught(self.play, self.state.batches)
 
 
 def ours(row: str, config: Config, folder: Path) -> tuple[Step, dict[str, Iterator[Batch]]]:

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
-
 from posegen.core import UserError
-from posegen.runs.graph import package_hash, text_hash
+from posegen.system.provenance import code_hash, text_hash
 
 Notebooks = dict[Path, NotebookNode]
 
@@ -94,7 +93,7 @@ def is_door(page: str) -> bool:
 def execution_key(notebook: NotebookNode, root: Path) -> str:
     "SHA-256 of all that outputs depend on: code, used modules and assets, versions of packages."
     code, pins = code_of(notebook), root / "constraints.txt"
-    used = [package_hash("\n".join(code)), pins.read_text() if pins.exists() else "", sys.version]
+    used = [code_hash(code), pins.read_text() if pins.exists() else "", sys.version]
     return text_hash(json.dumps([code, used]))
 
 

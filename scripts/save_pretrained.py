@@ -13,7 +13,9 @@ from pathlib import Path
 
 from posegen.core import UserError
 from posegen.data.store import open_store
-from posegen.transfer import PRETRAINED, PoseTransfer, find_weights, measure_framing, save_pretrained
+from posegen.photos.framing import measure_framing
+from posegen.training.pretrained import PRETRAINED, find_weights, save_pretrained
+from posegen.transfer import PoseTransfer
 
 LARGEST_MB = 20.0  # of what comes with the package under one name
 

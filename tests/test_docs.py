@@ -6,7 +6,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-
 from posegen.core import UserError
 
 ROOT = Path(__file__).parent.parent

@@ -13,11 +13,13 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from posegen import transfer
 from posegen.core import UserError, preset
 from posegen.networks import Stage1Generator, Stage2Generator
-from posegen.training.checkpoints import save_weights
-from posegen.transfer import PoseTransfer, find_weights, pretrained_names, read_photo, transfer_file
+from posegen.photos.framing import Framing
+from posegen.photos.inputs import read_photo
+from posegen.training.pretrained import PRETRAINED, find_weights, pretrained_names
+from posegen.training.weights import save_weights
+from posegen.transfer import PoseTransfer, transfer_file
 
 
 class Known:
@@ -158,7 +160,7 @@ def test_50_megapixels_in_bounded_memory(tmp_path):
     del picture
     code = """
 import resource, sys
-from posegen.transfer import read_photo
+from posegen.photos.inputs import read_photo
 memory = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 before = memory()
 photo = read_photo(sys.argv[1])
@@ -476,7 +478,7 @@ def test_the_weights_in_the_package():
     for name in pretrained_names():
         model = PoseTransfer.from_pretrained(name)
         assert model.stage2 is not None and next(model.stage1.parameters()).dtype == torch.float32
-        assert sum(path.stat().st_size for path in (transfer.PRETRAINED / name).iterdir()) < 4e6
+        assert sum(path.stat().st_size for path in (PRETRAINED / name).iterdir()) < 4e6
 
 
 def test_the_framing_is_that_of_the_training_images(weights, photos, posegen, tmp_path):
@@ -485,10 +487,10 @@ def test_the_framing_is_that_of_the_training_images(weights, photos, posegen, tm
     (run / "prepare").mkdir()
     for name in ("stage1.safetensors", "stage1.json"):
         (run / "stage1" / name).write_bytes((weights / name).read_bytes())
-    assert PoseTransfer.from_pretrained(run).framing == transfer.Framing()
+    assert PoseTransfer.from_pretrained(run).framing == Framing()
     assert posegen("prepare", photos, run / "prepare" / "store.h5", "--preset", "test").status == 0
     framing = PoseTransfer.from_pretrained(run).framing
-    assert framing != transfer.Framing() and abs(framing.full - transfer.Framing().full) < 0.15
+    assert framing != Framing() and abs(framing.full - Framing().full) < 0.15
 
 
 # the whole way

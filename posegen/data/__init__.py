@@ -6,6 +6,9 @@
 __all__ = ['Example', 'PairDataset', 'open_store', 'write_store']
 
 # %% ../../nbs/data/00_data.ipynb #d2da0000
-from .store import Example, PairDataset, open_store, write_store
+from .examples import Example
+from .pairs import PairDataset
+from .store import open_store
+from .writing import write_store
 
 _all_ = ["Example", "PairDataset", "open_store", "write_store"]

@@ -6,6 +6,8 @@
 __all__ = ['PROTOCOLS', 'inception_score', 'mean_absolute_gradient', 'ssim']
 
 # %% ../../nbs/metrics/00_metrics.ipynb #d2me0000
-from .similarity import PROTOCOLS, inception_score, mean_absolute_gradient, ssim
+from .distances import inception_score
+from .sharpness import mean_absolute_gradient
+from .similarity import PROTOCOLS, ssim
 
 _all_ = ["PROTOCOLS", "inception_score", "mean_absolute_gradient", "ssim"]

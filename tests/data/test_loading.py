@@ -13,18 +13,22 @@ import numpy as np
 import pytest
 import torch
 from bounded import bounded
-
-from posegen.data import loading, store as data
 from posegen.core import UserError, preset
-from posegen.data.store import Example, PairDataset, open_store, write_store
+from posegen.data.examples import Example
 from posegen.data.loading import TrainingBatches
+from posegen.data.pairs import PairDataset
+from posegen.data.store import open_store
+from posegen.data.writing import write_store
+
+from posegen.data import loading
+from posegen.data import store as data
 
 PROGRAM = """
 import hashlib, multiprocessing, os, signal, sys, time
 import torch
 from posegen.core import preset
-from posegen.data import PairDataset, open_store
-from posegen.loading import TrainingBatches
+from posegen.data.loading import TrainingBatches
+from posegen.data.store import PairDataset, open_store
 
 asked = []
 for number in (signal.SIGINT, signal.SIGTERM):

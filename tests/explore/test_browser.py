@@ -1,4 +1,4 @@
-"""The widgets of posegen.explore.editor as a person uses them: a notebook in headless Chromium, mouse and keyboard.
+"""The widgets of posegen.explore as a person uses them: a notebook in headless Chromium, mouse and keyboard.
 
 In JupyterLab, and in Notebook 7 too where it is installed (`pip install notebook`). With
 POSEGEN_SCREENSHOTS=FOLDER, pictures of the widgets are left there: both themes, a wide page and a phone's;
@@ -24,7 +24,6 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-
 from posegen.photos.keypoints import read_openpose_json
 from posegen.pose import KEYPOINTS, flip_keypoints, keypoint
 
@@ -107,7 +106,7 @@ def test_no_process_is_left_when_a_test_fails():
         assert stubborn.stdout.readline() == b"ready\n"
         family = [*stubborn.children(recursive=True), psutil.Process(stubborn.pid)]
         assert len(family) == 2
-        1 / 0
+        raise ZeroDivisionError
     assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family)
 
 

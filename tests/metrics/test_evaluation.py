@@ -13,15 +13,18 @@ import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
-
-import posegen
-from posegen.core import UserError, file_hash, preset
+from posegen.core import UserError, preset
 from posegen.data.prepare import prepare
 from posegen.data.store import open_store
-from posegen.metrics.dependence import CONDITION_ROW, NEAREST_ROW
-from posegen.report.tables import read_table, trace
-from posegen.runs.graph import experiments_folder, notebook_cells
+from posegen.report.origins import trace
+from posegen.report.rows import CONDITION_ROW, NEAREST_ROW
+from posegen.report.table import read_table
+from posegen.runs.job import experiments_folder
+from posegen.system.files import file_hash
+from posegen.system.provenance import notebook_cells
 from posegen.training.stages import train_stage1, train_stage2
+
+import posegen
 
 matplotlib.use("agg")
 CONFIG = preset("test", train_people=4, test_people=4, evaluation_pairs=24)
@@ -82,7 +85,7 @@ def inputs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(inputs, tmp_path_factory):
     "Folders of two runs of both experiments, each in a new process, on the same inputs."
-    root, tests = Path(posegen.__file__).parents[1], Path(__file__).parents[1]
+    root, tests = Path(posegen.__file__).parents[1], Path(__file__).parent
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(root), str(tests)]))
     folders = [tmp_path_factory.mktemp("run") for _ in range(2)]
     for folder in folders:

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from golden.metric_pairs import GOLDEN, PROTOCOL_NAMES, pairs, reference, reference_gradient, reference_ssim
 from PIL import Image
-from skimage.filters import gaussian
-
 from posegen.core import UserError
 from posegen.metrics.folders import score_folders
-from posegen.metrics.similarity import PROTOCOLS, l1_error, mean_absolute_gradient, psnr, ssim
-from posegen.photos.keypoints import read_openpose_candidates, write_keypoint_csv
+from posegen.metrics.sharpness import l1_error, mean_absolute_gradient, psnr
+from posegen.metrics.similarity import PROTOCOLS, ssim
+from posegen.photos.candidates import read_openpose_candidates
+from posegen.photos.keypoints import write_keypoint_csv
+from posegen.report.scores import scores_table, write_scores
+from skimage.filters import gaussian
 
 SHARED = Path(os.environ.get("POSEGEN_SHARED", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -124,7 +126,9 @@ def test_processes_change_nothing(tmp_path):
     draw = np.random.default_rng(0)
     images = {f"{number:02}": draw.integers(0, 256, (64, 64, 3), dtype=np.uint8) for number in range(40)}
     folders = write_pair_folders(tmp_path, images)
-    written = [score_folders(*folders, workers=workers).write(tmp_path / str(workers)) for workers in (1, 2)]
+    written = [
+        write_scores(score_folders(*folders, workers=workers), tmp_path / str(workers)) for workers in (1, 2)
+    ]
     alone, together = ([path.read_bytes() for path in paths] for paths in written)
     assert alone == together
     assert b"over 40 images" in alone[1]
@@ -156,4 +160,4 @@ def test_real_images_against_blurred_copies(tmp_path):
     assert all(0.7 < value < 1 for value in means.values())
     assert scores.interval("gradient").high < scores.interval("gradient of the target").low
     assert scores.sets["Fréchet distance (EfficientNet-Lite0 features)"]["mean"] > 10
-    assert "Not measured" in scores.table().markdown(), "8 images are too few for ten splits"
+    assert "Not measured" in scores_table(scores).markdown(), "8 images are too few for ten splits"

@@ -14,19 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
 from posegen.core import UserError
 from posegen.metrics.agreement import correct_keypoints, torso_lengths
 from posegen.photos.blazepose import LANDMARKS, body_region
+from posegen.photos.candidates import read_openpose_candidates
 from posegen.photos.estimators import MediaPipeEstimator, estimate_folder, export_keypoints
 from posegen.photos.images import read_image
-from posegen.photos.keypoints import (
-    choose_person,
-    person_size,
-    read_keypoint_csv,
-    read_openpose_candidates,
-    read_openpose_json,
-)
+from posegen.photos.keypoints import choose_person, person_size, read_keypoint_csv, read_openpose_json
 
 SHARED = Path(os.environ.get("POSEGEN_SHARED", Path(__file__).parents[3] / "shared" / "data"))
 needs_litert = pytest.mark.skipif(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from posegen.data.store import open_store
-from posegen.photos.keypoints import read_keypoint_csv, read_openpose_candidates
+from posegen.photos.candidates import read_openpose_candidates
+from posegen.photos.keypoints import read_keypoint_csv
 
 SHARED = Path(os.environ.get("POSEGEN_SHARED", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(

@@ -9,7 +9,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-
 from posegen.core import UserError
 from posegen.data.store import open_store
 from posegen.report.claims import (
@@ -21,15 +20,19 @@ from posegen.report.claims import (
     more_than,
     optimal_discriminator,
 )
-from posegen.runs import graph as runs
-from posegen.runs.graph import is_unchanged, run_jobs, seed_jobs
+from posegen.runs.execute import run_jobs
+from posegen.runs.job import is_unchanged
+from posegen.runs.seeds import seed_jobs
+from posegen.system.provenance import notebook_cells
+
+from posegen.runs import execute as executing
 
 CLAIMS = ["a", "b", "c1", "c2", "c3", "d", "e", "f", "g", "h", "i", "j"]
 
 
 def execute(job):
     "A notebook in this process: all that a kernel would add is time."
-    cells = [cell for cell in runs.notebook_cells(job.notebook) if cell["type"] == "code"]
+    cells = [cell for cell in notebook_cells(job.notebook) if cell["type"] == "code"]
     names = {"__name__": "__main__"}
     exec(cells[0]["source"], names)
     names.update(job.parameters)
@@ -44,7 +47,7 @@ def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("claims")
     before = Path.cwd()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "execute", execute)
+        patch.setattr(executing, "execute", execute)
         patch.setattr(effect, "__defaults__", (200,))  # fewer resamples: only that they repeat is tested
         os.chdir(folder)
         try:
@@ -70,7 +73,7 @@ def test_a_tiny_run_writes_a_row_for_each_claim(tiny):
 
 
 def test_a_second_call_runs_nothing(tiny, monkeypatch):
-    monkeypatch.setattr(runs, "execute", execute)
+    monkeypatch.setattr(executing, "execute", execute)
     _, jobs = tiny
     assert not any(stamp["ran"] for stamp in run_jobs(jobs).values())
 

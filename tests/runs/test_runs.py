@@ -13,10 +13,15 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-
-from posegen.runs import graph as runs
 from posegen.core import UserError, preset
-from posegen.runs.graph import Job, JobFailed, is_unchanged, run_jobs, source_hash
+from posegen.runs.execute import JobFailed, run_jobs
+from posegen.runs.graph import fields_of, report_jobs
+from posegen.runs.job import Job, experiments_folder, is_unchanged, source_hash
+from posegen.system.provenance import notebook_cells
+
+from posegen.runs import execute as executing
+from posegen.runs import job as jobs_module
+from posegen.runs import manifest
 
 WRITE = "from pathlib import Path\nPath(out).mkdir(parents=True, exist_ok=True)\n"
 
@@ -33,14 +38,14 @@ def in_process(monkeypatch):
     "Executes notebooks without a kernel: enough where only the choice of what to run is tested."
 
     def execute(job):
-        cells = runs.notebook_cells(job.notebook)
+        cells = notebook_cells(job.notebook)
         names = {}
         exec(cells[0]["source"], names)
         names.update(job.parameters)
         for cell in cells[1:]:
             exec(cell["source"], names)
 
-    monkeypatch.setattr(runs, "execute", execute)
+    monkeypatch.setattr(executing, "execute", execute)
 
 
 @pytest.fixture
@@ -97,15 +102,20 @@ def test_a_notebook_counts_with_its_source_not_with_its_outputs(graph, in_proces
     assert which_ran(graph()) == []
     notebook.cells[1].source += "\n# changed"
     nbformat.write(notebook, "add.ipynb")
+    assert which_ran(graph()) == [], "a comment"
+    notebook.cells[1].source += "\nlen(out)"
+    nbformat.write(notebook, "add.ipynb")
     assert which_ran(graph()) == ["add"]
 
 
 def test_the_package_counts_where_it_is_used(graph, in_process, monkeypatch):
     run_jobs(graph())
     used = []
-    monkeypatch.setattr(runs, "package_hash", lambda text: used.append(text) or "another package")
+    monkeypatch.setattr(
+        jobs_module, "notebook_code_hash", lambda path: used.append(path.name) or "another package"
+    )
     assert which_ran(graph()) == ["double", "add"]
-    assert "int(Path(source).read_text())" in used[1]
+    assert used[:2] == ["double.ipynb", "add.ipynb"]
 
 
 @pytest.mark.parametrize(
@@ -158,8 +168,9 @@ def test_a_note_is_kept_but_nothing_is_computed_from_it(graph, in_process):
 
 def test_another_torch_counts(graph, in_process, monkeypatch):
     run_jobs(graph())
-    installed = runs.package_version
-    monkeypatch.setattr(runs, "package_version", lambda name: "99" if name == "torch" else installed(name))
+    installed = jobs_module.package_version
+    known = lambda name: "99" if name == "torch" else installed(name)
+    monkeypatch.setattr(jobs_module, "package_version", known)
     stamps = run_jobs(graph())
     assert [stamp["ran"] for stamp in stamps.values()] == [True, True]
     assert stamps["double"]["versions"]["torch"] == "99"
@@ -192,7 +203,7 @@ def test_leftovers(graph, in_process, capsys):
 
 def test_the_seconds_of_all_sessions_count(graph, monkeypatch):
     job, clock, stop = graph()[0], [0.0], [True]
-    monkeypatch.setattr(runs.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(executing.time, "monotonic", lambda: clock[0])
 
     def execute(job):
         clock[0] += 10
@@ -202,7 +213,7 @@ def test_the_seconds_of_all_sessions_count(graph, monkeypatch):
         (job.folder / "checkpoint.pt").unlink()
         (job.folder / "number").write_text("2")
 
-    monkeypatch.setattr(runs, "execute", execute)
+    monkeypatch.setattr(executing, "execute", execute)
     with pytest.raises(KeyboardInterrupt):
         run_jobs([job])
     stop.append(False)
@@ -239,7 +250,7 @@ def test_two_runs_in_one_folder(tmp_path):
     with open(tmp_path / ".lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="Another posegen is at work"):
-            with runs._alone_in(tmp_path):
+            with manifest._alone_in(tmp_path):
                 pass
 
 
@@ -251,7 +262,7 @@ def test_data_counts_with_its_content(tmp_path, monkeypatch):
     first = source_hash(data, cache)
     os.utime(data / "b.csv", (1, 1))
     assert source_hash(data, cache) == first
-    monkeypatch.setattr(runs, "file_hash", lambda path: pytest.fail("hashed again"))
+    monkeypatch.setattr(jobs_module, "file_hash", lambda path: pytest.fail("hashed again"))
     assert source_hash(data, cache) == first
     monkeypatch.undo()
     (data / "b.csv").write_text("c")
@@ -273,8 +284,8 @@ def steps_that_run(tmp_path, monkeypatch):
             Path(path).write_text(job.name)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs, "execute", execute)
-    return lambda **overrides: which_ran(runs.report_jobs("test", overrides=overrides))
+    monkeypatch.setattr(executing, "execute", execute)
+    return lambda **overrides: which_ran(report_jobs("test", overrides=overrides))
 
 
 @pytest.mark.parametrize(
@@ -298,42 +309,42 @@ def test_a_field_concerns_only_some_steps(steps_that_run, change, expected):
 
 def test_a_field_of_the_wgan_concerns_the_wgan_and_what_follows(steps_that_run, monkeypatch):
     assert steps_that_run() == STEPS
-    pretend = runs.execute
+    pretend = executing.execute
 
     def other_weights(job):
         pretend(job)
         Path(job.outputs[0]).write_text("trained in another way")
 
-    monkeypatch.setattr(runs, "execute", other_weights)
+    monkeypatch.setattr(executing, "execute", other_weights)
     assert steps_that_run(clip=0.5) == ["stage2-wgan_triplet", "evaluate", "report"]
 
 
 def test_the_notebooks_of_the_package_itself(tmp_path, monkeypatch):
     "Those that a wheel carries come before any that lie near it; without either, the package is incomplete."
-    monkeypatch.setattr(runs.posegen, "__file__", str(tmp_path / "posegen/__init__.py"))
+    monkeypatch.setattr(jobs_module.posegen, "__file__", str(tmp_path / "posegen/__init__.py"))
     with pytest.raises(UserError, match="install posegen again"):
-        runs.experiments_folder()
+        experiments_folder()
     for folder in ("nbs/experiments", "posegen/experiments"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "10_prepare.ipynb").touch()
-        assert runs.experiments_folder() == tmp_path / folder
+        assert experiments_folder() == tmp_path / folder
 
 
 def test_an_unknown_field_concerns_every_step(monkeypatch):
     config = preset("test")
     later = SimpleNamespace(to_dict=lambda: {**config.to_dict(), "a_field_of_next_year": 1})
     for step in STEPS:
-        assert "a_field_of_next_year" in runs.fields_of(step, later)
+        assert "a_field_of_next_year" in fields_of(step, later)
 
 
 def test_own_images_are_prepared_alike_for_any_seed():
-    assert runs.fields_of("prepare", preset("test"), "walk") == {"size": 32}
+    assert fields_of("prepare", preset("test"), "walk") == {"size": 32}
 
 
 def test_the_manifest_tells_the_versions_of_each_step(steps_that_run, capsys):
-    manifest = runs.reproduce(preset="test")
-    assert manifest["steps"]["prepare"]["versions"]["embreex"] and manifest["versions_of_last_call"]["torch"]
-    assert set(manifest["steps"]["stage1"]["versions"]) == {"posegen", "python", "torch", "numpy"}
+    found = manifest.reproduce(preset="test")
+    assert found["steps"]["prepare"]["versions"]["embreex"] and found["versions_of_last_call"]["torch"]
+    assert set(found["steps"]["stage1"]["versions"]) == {"posegen", "python", "torch", "numpy"}
 
 
 # With a real kernel
@@ -420,7 +431,8 @@ def test_a_kernel_that_dies(tmp_path, monkeypatch):
 ONE_JOB = """
 import sys
 from pathlib import Path
-from posegen.runs.graph import Job, run_jobs
+from posegen.runs.execute import run_jobs
+from posegen.runs.job import Job
 run_jobs([Job("train", Path("train.ipynb"), dict(out="runs/train"), ("runs/train/done",))])
 """
 
@@ -471,7 +483,7 @@ def test_an_experiment_without_its_data_says_what_to_run(name, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     names = {}
     with pytest.raises(UserError, match="10_prepare|40_evaluate|posegen reproduce"):
-        for cell in nbformat.read(runs.experiments_folder() / f"{name}.ipynb", as_version=4).cells:
+        for cell in nbformat.read(experiments_folder() / f"{name}.ipynb", as_version=4).cells:
             if cell.cell_type == "code":
                 exec(cell.source, names)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from bounded import bounded, run_bounded
-from safetensors.torch import load_file
-from test_training import write_boxes
-
+from boxes import write_boxes
 from posegen.training.checkpoints import load_checkpoint
+from posegen.training.log import read_losses
+from safetensors.torch import load_file
 
 SCRIPT = Path(__file__).parent / "train_in_processes.py"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
@@ -47,10 +47,6 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def rows(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "losses.jsonl").read_text().splitlines()]
-
-
 def test_two_halves_give_the_weights_of_one_whole(folder):
     one, two = (load_file(folder / name / "stage1.safetensors") for name in ("stage1", "stage1-2"))
     difference = max((one[name] - two[name]).abs().max().item() for name in one)
@@ -61,7 +57,7 @@ def test_two_halves_give_the_weights_of_one_whole(folder):
 def test_two_processes_play_the_same_wasserstein_game(folder, tmp_path):
     for processes in (1, 2):
         train(processes, folder, tmp_path / str(processes), "wgan_triplet", "stage2_steps=6", "n_critic=3")
-    one, two = rows(tmp_path / "1"), rows(tmp_path / "2")
+    one, two = read_losses(tmp_path / "1"), read_losses(tmp_path / "2")
     assert [row["step"] for row in one] == [row["step"] for row in two] == list(range(1, 7))
     for term in ("discriminator_loss", "generator_loss", "reconstruction_loss"):
         assert [row[term] for row in two] == pytest.approx([row[term] for row in one], abs=1e-9)
@@ -129,7 +125,7 @@ def test_the_command_line_starts_processes_itself(folder, tmp_path):
         env=ONE_THREAD,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(rows(tmp_path / "out")) == 4
+    assert len(read_losses(tmp_path / "out")) == 4
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(folder, tmp_path):

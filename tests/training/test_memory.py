@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 from bounded import run_bounded
-
 from posegen.core import UserError, preset
-from posegen.data.store import Example, open_store, write_store
+from posegen.data.examples import Example
+from posegen.data.store import open_store
+from posegen.data.writing import write_store
 from posegen.report.watching import LivePlot, TensorBoardLog
+from posegen.training.log import read_losses
 from posegen.training.memory import check_memory, training_memory
 from posegen.training.stages import train_stage1
 
@@ -52,7 +54,8 @@ def test_the_estimate_is_near_what_a_process_takes(stage, accumulation):
 
 LIMITED = """
 import resource, sys, torch
-from posegen import memory
+from posegen.networks import Stage1Generator
+from posegen.training import memory
 from posegen.core import UserError, preset
 config = preset("quick", batch_size=64, width=64)
 estimate = memory.training_memory(config, "stage1")
@@ -61,7 +64,7 @@ size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + 2**28,) * 2)
 try:
     with memory.enough_memory(config, "stage1", torch.device("cpu")):
-        network = memory.Stage1Generator(config)
+        network = Stage1Generator(config)
         network(torch.rand(64, 21, 64, 64)).sum().backward()
 except UserError as error:
     print(type(error.__cause__).__name__, "|", error)
@@ -143,7 +146,7 @@ def test_watchers_see_a_run_that_stops_and_goes_on(store, tmp_path):
 
     plot = LivePlot("stage 1")
     train(TensorBoardLog(tmp_path / "log"), plot)  # from the checkpoint of step 4
-    history = [json.loads(line) for line in (tmp_path / "run" / "losses.jsonl").read_text().splitlines()]
+    history = read_losses(tmp_path / "run")
     assert [row["step"] for row in plot.history] == list(range(1, 13))
     assert set(plot.images) == {"condition", "G1", "target"}
     assert plot.picture().startswith(b"\x89PNG")
@@ -158,7 +161,7 @@ def test_watchers_see_a_run_that_stops_and_goes_on(store, tmp_path):
 
 WATCHED = """
 import time
-from posegen.watching import LivePlot
+from posegen.report.watching import LivePlot
 LivePlot.least_seconds = 0.2
 plot = LivePlot("stage 1")
 plot.least_times = 0

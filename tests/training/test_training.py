@@ -1,20 +1,19 @@
 """Training that is killed, and training whose checkpoints are damaged: the final weights must not tell."""
 
-import json
 import multiprocessing
 import os
 import random
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-
+from boxes import write_boxes
 from posegen.adversaries import ADVERSARIES
 from posegen.core import Config, preset
-from posegen.data.store import Example, open_store, write_store
+from posegen.data.store import open_store
 from posegen.training.checkpoints import load_checkpoint
+from posegen.training.log import read_losses
 from posegen.training.stages import train_stage1, train_stage2
 
 KILLS = int(os.environ.get("POSEGEN_KILLS", 3))  # of each training
@@ -24,26 +23,6 @@ STEPS = max(40, 15 * KILLS)
 
 def config() -> Config:
     return preset("test", stage1_steps=STEPS, stage2_steps=STEPS, checkpoint_every=3, critic_norm="batch")
-
-
-def write_boxes(path: Path) -> Path:
-    "A store of coloured boxes in random places: three people to train on, one to test on."
-    generator = np.random.default_rng(0)
-
-    def boxes():
-        for person in range(4):
-            colour = generator.integers(0, 255, 3)
-            for view in range(4):
-                image, points = np.full((32, 32, 3), 230, np.uint8), np.ones((18, 3), np.float32)
-                x, y = generator.integers(4, 20, 2)
-                image[y : y + 8, x : x + 8] = colour
-                points[:, :2] = (x, y) + generator.integers(0, 8, (18, 2))
-                yield Example(
-                    image, points, f"{person}/{view}", "train" if person < 3 else "test", person, person
-                )
-
-    write_store(path, boxes(), 32, "coloured boxes")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +83,7 @@ def test_killed_at_random_moments_the_weights_are_the_same_in_every_bit(trained,
     print(f"{name}: killed {len(lives)} times, checkpoints found at steps {lives}")
     assert lives and weights(tmp_path) == weights(trained / name)
     assert not list(tmp_path.glob("checkpoint*"))
-    steps = [json.loads(line)["step"] for line in (tmp_path / "losses.jsonl").read_text().splitlines()]
-    assert steps == list(range(1, STEPS + 1))
+    assert [row["step"] for row in read_losses(tmp_path)] == list(range(1, STEPS + 1))
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(trained, tmp_path, capsys):
