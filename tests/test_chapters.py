@@ -18,7 +18,7 @@ EVERY = {
 }
 CHAPTERS = {name: notebook for name, notebook in EVERY.items() if not name.startswith("experiments/")}
 EXPERIMENTS = {name: notebook for name, notebook in EVERY.items() if name.startswith("experiments/")}
-NOTHING_TO_SEE = {"files", "progress", "weights", "execute"}  # chapters on what has no look
+NOTHING_TO_SEE = {"files", "progress", "weights", "execute", "options", "entry"}  # what has no look
 DOORS = {name: CHAPTERS[name] for name in CHAPTERS if re.fullmatch(r"\w+/00_\w+\.ipynb", name)}
 
 
