@@ -10,9 +10,10 @@ __all__ = ['LOW_RESOLUTION_FROM', 'ResidualBlock', 'doubled_kernel', 'double_and
 # %% ../nbs/03_networks.ipynb #5d29d783
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from .core import Config
 from .pose import KEYPOINTS
-from torch import Tensor, nn
 
 # %% ../nbs/03_networks.ipynb #cf937e1c
 def _convolution(inputs: int, outputs: int, norm: str, stride: int = 1) -> nn.Sequential:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+
 from ..core import UserError
 from .examples import not_finite
 from .writing import SCHEMA

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from ..core import UserError
 from scipy.ndimage import map_coordinates
 from scipy.special import expit as sigmoid
+
+from ..core import UserError
 
 # %% ../../nbs/photos/08_blazepose.ipynb #6b165f77
 DETECTOR_SIZE = 224  # side of the image that the detector sees, pixels

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from joblib import cpu_count
+
 from ..core import UserError
 from .blazepose import LANDMARKS, BlazePose, Landmarks
 from .candidates import read_openpose_candidates

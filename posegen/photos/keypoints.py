@@ -13,9 +13,9 @@ import os
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
+
 from ..core import UserError
 from ..pose import KEYPOINTS
 from ..system.files import atomic_path
