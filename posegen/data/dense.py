@@ -31,7 +31,7 @@ PARTS = {"image_raw": 3, "pose_r8": len(KEYPOINTS), "pose_mask_r8": 1}  # datase
 
 
 def write_dense(store: Store, folder: str | Path, split: str = "train", limit: int | None = None) -> None:
-    """Write pairs in the report's dense layout: `folder`/pairs.h5 and `folder`/total_pairs.txt (R7).
+    """Write pairs in the report's dense layout: `folder`/pairs.h5 and `folder`/total_pairs.txt.
 
     Group `Data_{i}` has `image_raw_{0,1}` (H, W, 3), `pose_r8_{0,1}` (H, W, 18), `pose_mask_r8_{0,1}`
     (H, W, 1), uint8; 0 is the condition image, 1 the target. At most `limit` pairs.

@@ -17,9 +17,9 @@ from posegen.core import UserError
 from posegen.photos.folders import Files, ImagePoses
 from posegen.photos.images import read_image, square_image
 from posegen.photos.keypoints import write_openpose_json
-from posegen.photos.layouts import Rules, list_source, owners
+from posegen.photos.layouts import Rules, list_source
 from posegen.photos.names import DeepFashionName, NameIndex, name_key, parse_name, worn
-from posegen.photos.splits import find_leaks, read_pairs, split_images
+from posegen.photos.splits import find_leaks, owners, read_pairs, split_images
 from posegen.pose import KEYPOINTS
 
 TORSO = [2, 5, 8, 11]  # both shoulders and both hips
