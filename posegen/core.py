@@ -149,7 +149,7 @@ class Config:
     mask_weight: float = 1.0  # the pose-mask loss weighs the body by 1 + mask_weight
     pair_reconstruction_weight: float = 50.0  # of the pose-mask loss beside the adversarial loss
     triplet_reconstruction_weight: float = 50.0
-    wgan_triplet_reconstruction_weight: float = 50.0  # kept although a clipped critic is quiet (R17)
+    wgan_triplet_reconstruction_weight: float = 50.0  # kept although a clipped critic is quiet
     n_critic: int = 5  # critic steps for each generator step (WGAN)
     clip: float = 0.01  # critic weights are clipped to [-clip, clip] (WGAN)
     gradient_clip: float = 0.0  # largest norm of a network's gradient; 0 (report): any
