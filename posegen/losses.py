@@ -13,7 +13,7 @@ from torch import Tensor
 
 # %% ../nbs/04_losses.ipynb #b7bde034
 def pose_mask_loss(generated: Tensor, target: Tensor, mask: Tensor, mask_weight: float = 1.0) -> Tensor:
-    """Mean of |generated - target| * (1 + mask_weight * mask) over everything (report section 3.2.1, R12).
+    """Mean of |generated - target| * (1 + mask_weight * mask) over everything (report section 3.2.1).
 
     Images (N, 3, H, W) in [-1, 1], `mask` (N, 1, H, W) in {0, 1}. Returns a scalar in image units (0 to 4).
     """
@@ -21,25 +21,25 @@ def pose_mask_loss(generated: Tensor, target: Tensor, mask: Tensor, mask_weight:
 
 # %% ../nbs/04_losses.ipynb #2fc69a43
 def cross_entropy_towards(logits: Tensor, label: float) -> Tensor:
-    "Mean binary cross-entropy of logits (N,) against one label, 0 or 1, for all (R13)."
+    "Mean binary cross-entropy of logits (N,) against one label, 0 or 1, for all."
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
 # %% ../nbs/04_losses.ipynb #3c1144b0
 def discriminator_loss(negatives: Tensor, positives: Tensor) -> Tensor:
-    "Cross-entropy of all negatives' logits towards 0 plus that of the positives' towards 1 (R14, R15)."
+    "Cross-entropy of all negatives' logits towards 0 plus that of the positives' towards 1 (report sections 3.4, 3.5.1)."
     return cross_entropy_towards(negatives, 0.0) + cross_entropy_towards(positives, 1.0)
 
 
 def generator_loss(generated: Tensor) -> Tensor:
-    "Cross-entropy of the generated images' logits towards 1 (R14, R15)."
+    "Cross-entropy of the generated images' logits towards 1 (report sections 3.4, 3.5.1)."
     return cross_entropy_towards(generated, 1.0)
 
 # %% ../nbs/04_losses.ipynb #c8e1a97a
 def critic_loss(negatives: Tensor, positives: Tensor) -> Tensor:
-    "Mean score of the negatives minus mean score of the positives; the critic minimises it (R16)."
+    "Mean score of the negatives minus mean score of the positives; the critic minimises it (section 3.5.2)."
     return negatives.mean() - positives.mean()
 
 
 def critic_generator_loss(generated: Tensor) -> Tensor:
-    "Minus the mean score of the generated images (R16)."
+    "Minus the mean score of the generated images (section 3.5.2)."
     return -generated.mean()
