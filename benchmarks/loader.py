@@ -21,7 +21,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, Dataset
+
 from posegen.core import preset
+from posegen.data import store as data
 from posegen.data.batch import make_batch
 from posegen.data.dense import write_dense
 from posegen.data.examples import Example
@@ -30,9 +33,6 @@ from posegen.data.pairs import PairDataset, normalise
 from posegen.data.store import Store, open_store
 from posegen.data.writing import write_store
 from posegen.people import render_people
-from torch.utils.data import DataLoader, Dataset
-
-from posegen.data import store as data
 
 SIZE, PEOPLE, VIEWS, COPIES = 256, 6, 7, 10
 BATCH, DENSE_PAIRS, WORKERS = 4, 60, 2

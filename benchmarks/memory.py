@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+
 from posegen.adversaries import ADVERSARIES, Supervised
 from posegen.core import Config, preset
 from posegen.data.batch import Batch, make_batch

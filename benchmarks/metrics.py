@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from posegen.metrics.folders import score_folders
-from posegen.metrics.sharpness import mean_absolute_gradient
-from posegen.metrics.similarity import ssim
 from skimage.color import rgb2gray
 from skimage.filters import gaussian, rank
 from skimage.metrics import structural_similarity
 from skimage.morphology import disk
+
+from posegen.metrics.folders import score_folders
+from posegen.metrics.sharpness import mean_absolute_gradient
+from posegen.metrics.similarity import ssim
 
 SIDE, DIFFERENT, ROUNDS = 256, 32, 3
 

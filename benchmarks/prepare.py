@@ -24,6 +24,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import trees  # noqa: E402
+
 from posegen.data.dense import write_dense
 from posegen.data.store import open_store
 

@@ -13,8 +13,8 @@ import resource
 import time
 
 import numpy as np
-from posegen.people import render_people
 
+from posegen.people import render_people
 from posegen.studio import rendering
 
 VIEWS = 7

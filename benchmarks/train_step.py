@@ -30,6 +30,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from posegen import networks
 from posegen.core import Config, UserError, as_dict, best_device, preset, seed_everything
 from posegen.data.batch import Batch
 from posegen.data.dense import write_dense
@@ -46,12 +50,8 @@ from posegen.losses import (
 from posegen.networks import Discriminator
 from posegen.people import render_people
 from posegen.system.engine import keep_freed_memory
-from posegen.training.weights import save_weights
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-
-from posegen import networks
 from posegen.training import stages as training
+from posegen.training.weights import save_weights
 
 ROWS = ("G1", "pair", "triplet", "wgan_triplet")
 PEOPLE, VIEWS, DENSE_PAIRS, WARM_UP = 6, 7, 60, 2

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+
 from posegen.core import UserError
 from posegen.system.provenance import code_hash, text_hash
 

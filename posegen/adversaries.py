@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor, nn
+
+from . import losses
 from .core import Config
 from .data.batch import Batch
 from .losses import pose_mask_loss
 from .networks import Discriminator, Stage1Generator, Stage2Generator
 from .system.engine import Engine, adam
-from torch import Tensor, nn
-
-from . import losses
 
 # %% ../nbs/05_adversaries.ipynb #76e14780
 @dataclass
@@ -279,7 +279,7 @@ class TripletAdversary(Adversary):
 
 # %% ../nbs/05_adversaries.ipynb #ef17a8b5
 class WassersteinTripletAdversary(TripletAdversary):
-    "The triplet game with a Wasserstein critic: scores, RMSProp, n_critic fresh batches, clipping (report section 3.5.2)."
+    "The triplet game with a Wasserstein critic: scores, RMSProp, fresh batches, clipping (report section 3.5.2)."
 
     name = "wgan_triplet"
     weight_field = "wgan_triplet_reconstruction_weight"

@@ -26,12 +26,12 @@ def cross_entropy_towards(logits: Tensor, label: float) -> Tensor:
 
 # %% ../nbs/04_losses.ipynb #3c1144b0
 def discriminator_loss(negatives: Tensor, positives: Tensor) -> Tensor:
-    "Cross-entropy of all negatives' logits towards 0 plus that of the positives' towards 1 (report sections 3.4, 3.5.1)."
+    "Cross-entropy of all negatives' logits towards 0 plus that of the positives' towards 1 (sections 3.4, 3.5.1)."
     return cross_entropy_towards(negatives, 0.0) + cross_entropy_towards(positives, 1.0)
 
 
 def generator_loss(generated: Tensor) -> Tensor:
-    "Cross-entropy of the generated images' logits towards 1 (report sections 3.4, 3.5.1)."
+    "Cross-entropy of the generated images' logits towards 1 (sections 3.4, 3.5.1)."
     return cross_entropy_towards(generated, 1.0)
 
 # %% ../nbs/04_losses.ipynb #c8e1a97a

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import cpu_count
 from numpy.random import Generator
+
 from .core import UserError
 from .pose import KEYPOINTS
 from .studio.dressing import DressedBody, dress

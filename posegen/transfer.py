@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
+from torch import nn
+
 from .core import UserError
 from .photos.framing import Framing, check_person, cut_out, frame_person, into_frame, listed
 from posegen.photos.inputs import (
@@ -29,10 +31,10 @@ from .pose import KEYPOINTS, crop_class
 from .system.files import atomic_path
 from .training.generators import run_generators
 from .training.pretrained import load_pretrained
-from torch import nn
 
 if TYPE_CHECKING:  # both take long to import, and are not always needed
     from matplotlib.figure import Figure
+
     from posegen.photos.estimators import PoseEstimator
 
 # %% ../nbs/06_transfer.ipynb #c8b3fd67

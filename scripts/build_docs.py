@@ -21,11 +21,10 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from posegen.core import UserError  # noqa: E402
-
 from docs.check import check_site, machine_folders  # noqa: E402
 from docs.notebooks import Notebooks, chapters, execute_all, outputs_of_runs, run_experiments  # noqa: E402
 from docs.pages import make_pages  # noqa: E402
+from posegen.core import UserError  # noqa: E402
 
 INTERACTIVE = "70_explore.ipynb"  # the only experiment that is no step of a run
 TESTED = (

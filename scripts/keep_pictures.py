@@ -19,9 +19,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from posegen.core import UserError  # noqa: E402
-
 from docs.notebooks import chapters, execute_all  # noqa: E402
+from posegen.core import UserError  # noqa: E402
 
 TAG = "picture"
 FRONT = ROOT / "docs" / "pictures" / "front.png"  # the first notebook's, which the README shows, too

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
 from posegen.core import UserError
 from posegen.people import Person, render_people
 from posegen.photos.keypoints import write_keypoint_csv

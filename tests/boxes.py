@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+
 from posegen.data.examples import Example
 from posegen.data.writing import write_store
 

@@ -18,14 +18,7 @@ EVERY = {
 }
 CHAPTERS = {name: notebook for name, notebook in EVERY.items() if not name.startswith("experiments/")}
 EXPERIMENTS = {name: notebook for name, notebook in EVERY.items() if name.startswith("experiments/")}
-NOTHING_TO_SEE = {
-    "files",
-    "progress",
-    "weights",
-    "execute",
-    "options",
-    "entry",
-}  # chapters on what has no look
+NOTHING_TO_SEE = {"files", "progress", "weights", "execute", "options", "entry"}  # what has no look
 DOORS = {name: CHAPTERS[name] for name in CHAPTERS if re.fullmatch(r"\w+/00_\w+\.ipynb", name)}
 
 
@@ -97,7 +90,7 @@ def test_every_room_has_a_door_that_names_its_chapters():
         inside = [
             name for name in CHAPTERS if os.path.dirname(name) == os.path.dirname(door) and name != door
         ]
-        listed = [line for line in "\n".join(prose(notebook)).splitlines() if line.startswith("- [")]
+        listed = [line for text in prose(notebook) for line in text.splitlines() if line.startswith("- [")]
         assert [links(door, line)[0] for line in listed] == sorted(inside, key=number), door
         assert all(re.fullmatch(r"- \[(\w+)\]\(\1\.ipynb\): .+", line) for line in listed), door
 

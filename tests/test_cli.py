@@ -8,8 +8,8 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from posegen.core import Terminated
 
+from posegen.core import Terminated
 from posegen.training import run as training
 
 COMMANDS = ("reproduce", "prepare", "estimate", "export", "train", "evaluate", "transfer", "info")
@@ -41,10 +41,10 @@ def test_help_has_an_example(posegen, command):
 
 
 def test_bad_words(posegen):
-    assert_one_sentence(posegen("reprduce"), "reprduce.*reproduce")
+    assert_one_sentence(posegen("reprduce"), 'No such command "reprduce"; did you mean "reproduce"')
     assert_one_sentence(posegen("prepare"), "SOURCE")
-    assert_one_sentence(posegen("reproduce", "--sed", "1"), "--sed.*--seeds")
-    assert_one_sentence(posegen("reproduce", "--seeds", "many"), "--seeds.*integer")
+    assert_one_sentence(posegen("reproduce", "--sed", "1"), 'option --sed; did you mean "--seeds"')
+    assert_one_sentence(posegen("reproduce", "--seeds", "many"), '--seeds.*"many" is not a whole number')
     assert_one_sentence(posegen("train", "--stage", "3"), "--stage.*2")
     assert_one_sentence(posegen("train", "--stage", "1"), "--store")
     assert_one_sentence(posegen("estimate", "a", "b", "--person", "tallest"), "--person.*tallest.*largest")
@@ -230,6 +230,29 @@ def test_info(store, posegen, tmp_path):
     assert_one_sentence(posegen("info", tmp_path / "broken.json"), "damaged")
     (tmp_path / "broken.pt").write_text("{")
     assert_one_sentence(posegen("info", tmp_path / "broken.pt"), "no training checkpoint")
+
+
+def test_several_values_stand_behind_one_option(posegen, tmp_path):
+    evaluate = ("evaluate", "--store", "s", "--stage1", "g1", "--out", tmp_path, "--stage2")
+    assert_one_sentence(posegen(*evaluate, "triplet=a", "triple=b"), 'not "triple"')
+    assert_one_sentence(posegen(*evaluate), "--stage2")
+    assert_one_sentence(posegen(*evaluate, "--preset", "test"), "--stage2")
+
+
+def test_a_failed_notebook_and_a_mistake_of_ours(posegen, monkeypatch):
+    from posegen.runs.execute import JobFailed
+
+    def fail(error):
+        def failing(*arguments, **options):
+            raise error
+
+        monkeypatch.setattr("posegen.runs.manifest.reproduce", failing)
+
+    fail(JobFailed("stage1 failed; see its notebook."))
+    assert_one_sentence(posegen("reproduce"), "stage1 failed", status=1)
+    fail(ZeroDivisionError("a mistake"))
+    with pytest.raises(ZeroDivisionError):
+        posegen("reproduce")
 
 
 def test_help_is_quick_because_it_loads_nothing_heavy():

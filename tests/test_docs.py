@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
 from posegen.core import UserError
 
 ROOT = Path(__file__).parent.parent

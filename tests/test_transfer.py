@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+
 from posegen.core import UserError, preset
 from posegen.networks import Stage1Generator, Stage2Generator
 from posegen.photos.framing import Framing

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
 from posegen.photos.keypoints import CSV_HEADER
 from posegen.photos.names import DeepFashionName, parse_name
 from posegen.pose import KEYPOINTS, draw_skeleton, keypoint

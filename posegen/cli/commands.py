@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
 from posegen.cli.options import (
     Adversary,
     Changes,
@@ -21,6 +22,7 @@ from posegen.cli.options import (
     Workers,
     example,
     parse_overrides,
+    whole_number,
 )
 from ..core import Config, UserError
 
@@ -51,6 +53,7 @@ def reproduce(
     seeds: Annotated[
         int | None,
         typer.Option(
+            parser=whole_number,
             metavar="N",
             help="repeat training with N seeds and test the report's claims (embedded people only; into the "
             "folder claims of the figures)",
@@ -98,7 +101,12 @@ def prepare(
     preset: Preset = "quick",
     changes: Changes = None,
     size: Annotated[
-        int | None, typer.Option(help="side of the stored images in pixels (default: the preset's)")
+        int | None,
+        typer.Option(
+            parser=whole_number,
+            metavar="SIDE",
+            help="side of the stored images in pixels (default: the preset's)",
+        ),
     ] = None,
     keypoints: Annotated[
         str | None,
@@ -116,9 +124,8 @@ def prepare(
 ) -> None:
     "Make a store from a data source."
     from posegen.cli.describe import describe_store
-    from posegen.photos.layouts import Rules
-
     from posegen.data import prepare as preparing
+    from posegen.photos.layouts import Rules
 
     config = _config(preset, [*(changes or ()), *([] if size is None else [f"size={size}"])])
     rules = Rules.from_words(rule or [])
@@ -149,7 +156,10 @@ def export(
     store: Annotated[str, typer.Argument(metavar="STORE", help="made by posegen prepare")],
     out: Annotated[str, typer.Argument(metavar="OUT", help="a table (.csv), or a folder for OpenPose JSON")],
 ) -> None:
-    "Write the keypoints of a store, in pixels of its square images, for other programs."
+    """Write the keypoints of a store for other programs.
+
+    They are in pixels of its square images.
+    """
     from posegen.data.store import open_store
     from posegen.photos.estimators import export_keypoints
 
@@ -165,7 +175,7 @@ _TRAIN = (
 
 @app.command(epilog=example(_TRAIN))
 def train(
-    stage: Annotated[int, typer.Option(min=1, max=2, help="which stage")],
+    stage: Annotated[Literal[1, 2], typer.Option(help="which stage")],
     store: Annotated[str, typer.Option(help="the data, made by posegen prepare")],
     out: Annotated[str, typer.Option(metavar="FOLDER", help="for weights, losses and checkpoints")],
     adversary: Adversary = "wgan_triplet",
@@ -178,6 +188,7 @@ def train(
     workers: Annotated[
         int | None,
         typer.Option(
+            parser=whole_number,
             metavar="N",
             help="processes that read batches ahead (default: none on a CPU, else as many as help)",
         ),
@@ -232,7 +243,6 @@ def _evaluate_weights(
     preset: str, changes: Sequence[str] | None, store: str, stage1: str, stage2: Sequence[str], out: str
 ) -> None:
     from posegen.report.rows import ROWS
-
     from posegen.runs import execute, job
 
     folders = {adversary: folder for adversary, _, folder in (pair.partition("=") for pair in stage2)}
@@ -292,7 +302,10 @@ def evaluate(
     preset: Preset = "quick",
     changes: Changes = None,
 ) -> None:
-    "Measure trained generators on held-out pairs, or score two folders of images."
+    """Measure trained generators, or score two folders of images.
+
+    Generators are measured on held-out pairs.
+    """
     if (generated is None) != (target is None):
         raise UserError("--generated and --target go together: two folders with images of the same names.")
     if generated is not None and target is not None:
@@ -343,7 +356,10 @@ def transfer(
 
 @app.command(epilog=example("posegen info data/photos.h5"))
 def info(file: Annotated[str, typer.Argument(metavar="FILE", help="the file or folder")]) -> None:
-    "Say what a store, weights, a checkpoint, a manifest or a run holds."
+    """Say what a file or a folder of runs holds.
+
+    It knows stores, weights, checkpoints and manifests.
+    """
     from posegen.cli.describe import describe
 
     print("\n".join(describe(file)))

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
+
 from .commands import app
 from .options import repeated
-from ..core import ProcessLost, Terminated, UserError
+from ..core import ProcessLost, Terminated, UserError, nearest_name
 
 # %% ../../nbs/cli/04_entry.ipynb #90fd3f6a
 # click's UsageError, which typer carries along under a private name
@@ -26,7 +27,7 @@ WrongWords: Any = typer.BadParameter.__base__
 
 
 def _run(words: Sequence[str]) -> int:
-    "Parse the words and run their command; raises what that raises, and click's errors for words that do not fit."
+    "Parse the words and run their command; raises what that raises, and typer's errors for words that do not fit."
     command = typer.main.get_command(app)
     try:
         with command.make_context("posegen", repeated(words)) as context:
@@ -37,10 +38,15 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _about_words(error: Any) -> str:
-    "An error of the parser in one line, with the help that would have prevented it."
-    text = error.format_message().rstrip(".")
-    name = getattr(error.ctx, "command_path", "posegen") if error.ctx else "posegen"
-    return f"{text}; see {name} --help"
+    "An error of the parser in one line, with the nearest right word and the help that would have prevented it."
+    text = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "").replace("'", '"')
+    text = text.replace(". Did you mean", "; did you mean")
+    context, option = error.ctx, getattr(error, "option_name", "")
+    if context is not None and text.startswith("No such option"):
+        options = [name for each in context.command.params for name in each.opts if name.startswith("--")]
+        text = f"No such option {option}; {nearest_name(option, options)}"
+    see = f"see {context.command_path if context else 'posegen'} --help"
+    return f"{text} S{see[1:]}" if text.endswith("?") else f"{text}; {see}"
 
 # %% ../../nbs/cli/04_entry.ipynb #64ca7159
 def main(words: list[str] | None = None) -> int:
@@ -64,7 +70,9 @@ def main(words: list[str] | None = None) -> int:
             raise
         return _complain(f"{error.filename}: {error.strerror}.", 2)
     except Exception as error:
-        if not isinstance(error, ProcessLost) and type(error).__name__ != "JobFailed":
+        from posegen.runs.execute import JobFailed  # only now: it would slow down every --help
+
+        if not isinstance(error, (JobFailed, ProcessLost)):
             raise
         return _complain(str(error), 1)
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
+from torch import Tensor
+
 from .pairs import normalise
 from ..pose import pose_maps, pose_mask
-from torch import Tensor
 
 # %% ../../nbs/data/05_batch.ipynb #91d07ec3
 @dataclass

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
 from ..core import UserError
 from .examples import Example
 from .pairs import PairDataset
@@ -22,15 +25,13 @@ from .store import Store
 from ..photos.splits import TEST_EVERY
 from ..pose import KEYPOINTS, flip_keypoints, pose_maps, pose_mask, pose_radius
 from ..system.files import atomic_path
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 # %% ../../nbs/data/07_dense.ipynb #3bf871c2
 PARTS = {"image_raw": 3, "pose_r8": len(KEYPOINTS), "pose_mask_r8": 1}  # dataset name: channels
 
 
 def write_dense(store: Store, folder: str | Path, split: str = "train", limit: int | None = None) -> None:
-    """Write pairs in the report's dense layout: `folder`/pairs.h5 and `folder`/total_pairs.txt (R7).
+    """Write pairs in the report's dense layout: `folder`/pairs.h5 and `folder`/total_pairs.txt.
 
     Group `Data_{i}` has `image_raw_{0,1}` (H, W, 3), `pose_r8_{0,1}` (H, W, 18), `pose_mask_r8_{0,1}`
     (H, W, 1), uint8; 0 is the condition image, 1 the target. At most `limit` pairs.

@@ -20,13 +20,14 @@ from typing import Any
 
 import torch
 from joblib import cpu_count
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
 from ..core import Config, UserError
 from .batch import Batch, make_batch
 from .pairs import PairBatches, PairDataset
 from ..system.machine import processes_here
 from ..system.processes import end_with_parent
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 # %% ../../nbs/data/06_loading.ipynb #5b96575b
 READ_AHEAD = 2  # batches that each process holds ready

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from ..core import UserError
 from .examples import SPLITS
 from .store import Store
 from ..pose import flip_keypoints
-from torch import Tensor
 
 # %% ../../nbs/data/04_pairs.ipynb #d4ae80b3
 def normalise(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+
 from ..core import Config, UserError
 from .dense import find_dense
 from .examples import SPLITS, PackedExample

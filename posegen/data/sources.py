@@ -16,6 +16,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+
 from ..core import Config, UserError
 from .dense import Arrangement, DenseFile, arrange, dense_image, fingerprints
 from .examples import SPLITS, Example, PackedExample, pack

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+
 from ..core import UserError
 from .examples import not_finite
 from .writing import SCHEMA
@@ -112,6 +113,17 @@ def _check_layout(file: h5py.File) -> None:
     if pairs.shape[1:] != (3,) or not 0 <= pairs[:, :2].min(initial=0) <= pairs[:, :2].max(initial=0) < n:
         raise ValueError("its pairs name images that are not there")
 
+
+def _check_keypoints(store: "Store") -> None:
+    "Raise `UserError` where a keypoint is no number."
+    strange = not_finite(store.keypoints)
+    if strange:
+        row, what = strange
+        raise UserError(
+            f'{store.path} is damaged (row {row}, "{store.names[row]}": {what}): '
+            "prepare it again from keypoints that are numbers."
+        )
+
 # %% ../../nbs/data/03_store.ipynb #c88ed494
 class Store:
     """A data set on disk (report section 4). Small columns are arrays; `images` is one too if it takes no more than
@@ -138,13 +150,7 @@ class Store:
             self._read_columns()
         except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:  # h5py raises all of these
             raise UserError(f"{self.path} is damaged ({error}): prepare it again.") from None
-        strange = not_finite(self.keypoints)
-        if strange:
-            row, what = strange
-            raise UserError(
-                f'{self.path} is damaged (row {row}, "{self.names[row]}": {what}): '
-                "prepare it again from keypoints that are numbers."
-            )
+        _check_keypoints(self)
 
     def _read_columns(self) -> None:
         attributes = self.file.attrs

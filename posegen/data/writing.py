@@ -15,6 +15,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+
 from ..core import UserError
 from .examples import SPLITS, Example, PackedExample, listed_pairs, make_pairs, pack
 from ..system.files import atomic_path

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import traitlets
+
 from ..core import UserError, nearest_name
 from .widgets import Widget, asset, png
 from ..report.rows import ROWS

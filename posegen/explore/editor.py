@@ -19,6 +19,7 @@ import torch
 import traitlets
 from fastcore.basics import patch
 from PIL import Image
+
 from ..core import UserError
 from .examples import example_people, example_poses
 from .widgets import NewestOnly, Widget, asset, png, read_png

@@ -9,6 +9,7 @@ __all__ = ['PEOPLE_SEED', 'PEOPLE', 'POSES', 'example_people', 'example_poses']
 from functools import cache
 
 import numpy as np
+
 from ..people import View, photograph
 from ..studio.dressing import dress
 from ..studio.wardrobe import draw_look

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import traitlets
 from PIL import Image
-from ..pose import KEYPOINTS, LIMBS, flip_keypoints
 
 import posegen
+from ..pose import KEYPOINTS, LIMBS, flip_keypoints
 
 # %% ../../nbs/explore/01_widgets.ipynb #0f51c818
 try:

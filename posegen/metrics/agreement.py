@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from joblib import cpu_count
 from PIL import Image
+from skimage.color import deltaE_ciede2000, rgb2lab
+
 from ..pose import keypoint
 from ..system.processes import in_processes
 from ..system.progress import Progress
-from skimage.color import deltaE_ciede2000, rgb2lab
 
 # %% ../../nbs/metrics/07_agreement.ipynb #3347e1f4
 TORSO_SHARE = 0.2

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from ..core import UserError, nearest_name
-from .inception import Inception2015, in_batches
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ..core import UserError, nearest_name
+from .inception import Inception2015, in_batches
 
 # %% ../../nbs/metrics/08_classifiers.ipynb #cbaf328a
 def efficientnet_input(images: np.ndarray, size: int = 224) -> torch.Tensor:

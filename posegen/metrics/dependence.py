@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+
 from ..core import UserError
 from .intervals import bootstrap_interval, paired_ratio
 from .sharpness import pose_mask_error

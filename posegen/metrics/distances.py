@@ -9,8 +9,9 @@ __all__ = ['inception_score', 'frechet_distance', 'different_images']
 from typing import Any
 
 import numpy as np
-from ..core import UserError
 from scipy.linalg import svdvals
+
+from ..core import UserError
 
 # %% ../../nbs/metrics/03_distances.ipynb #1949f554
 def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float, float]:

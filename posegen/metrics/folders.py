@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from joblib import cpu_count
+
+from .. import __version__
 from ..core import UserError, best_device, nearest_name
 from .classifiers import open_classifier
 from .distances import frechet_distance, inception_score
@@ -28,8 +30,6 @@ from ..pose import pose_mask
 from ..system.files import file_hash
 from ..system.processes import in_processes
 from ..system.progress import Progress
-
-from .. import __version__
 
 # %% ../../nbs/metrics/10_folders.ipynb #41455333
 def _images_of(folder: str | Path) -> dict[str, Path]:

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
+
 from ..core import UserError
 from ..system.files import file_hash
 from ..system.progress import Progress
-from torch import nn
 
 # %% ../../nbs/metrics/09_inception.ipynb #378bf877
 def _resize_axis(pixels: torch.Tensor, axis: int, size: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ __all__ = ['seen_from', 'failure_reasons', 'errors_by_reason']
 from typing import Any
 
 import numpy as np
+
 from ..pose import crop_class, keypoint
 
 # %% ../../nbs/metrics/06_reasons.ipynb #db748010

@@ -7,9 +7,10 @@ __all__ = ['NOISE_SIGMA', 'gradient_image', 'mean_absolute_gradient', 'add_noise
 
 # %% ../../nbs/metrics/02_sharpness.ipynb #2b0f469a
 import numpy as np
-from .similarity import image_batch, image_pairs, masks_for
 from skimage.color import rgb2gray
 from skimage.metrics import peak_signal_noise_ratio
+
+from .similarity import image_batch, image_pairs, masks_for
 
 # %% ../../nbs/metrics/02_sharpness.ipynb #41b22465
 def _extreme_in_disc(grey: np.ndarray, radius: int, extreme: np.ufunc) -> np.ndarray:

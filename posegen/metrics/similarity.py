@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from ..core import UserError, nearest_name
 from scipy.ndimage import gaussian_filter
 from skimage.color import rgb2gray
+
+from ..core import UserError, nearest_name
 
 # %% ../../nbs/metrics/01_similarity.ipynb #64e79f17
 def image_batch(images: np.ndarray) -> np.ndarray:

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from ..core import UserError
 from scipy.ndimage import map_coordinates
 from scipy.special import expit as sigmoid
+
+from ..core import UserError
 
 # %% ../../nbs/photos/08_blazepose.ipynb #6b165f77
 DETECTOR_SIZE = 224  # side of the image that the detector sees, pixels
@@ -274,6 +275,17 @@ def _look(landmarker: Any, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     points = refine(numbers[:, :2] / LANDMARK_SIZE, sigmoid(heatmaps))
     return points, sigmoid(numbers[:, 3]), float(presence[0])
 
+
+def _look_twice(landmarker: Any, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    "The same, averaged with what the mirrored picture gives."
+    points, visibility, presence = _look(landmarker, picture)
+    others, other_visibility, other_presence = _look(landmarker, picture[:, ::-1])
+    return (
+        (points + unmirror(others)) / 2,
+        (visibility + other_visibility[_MIRRORED]) / 2,
+        (presence + other_presence) / 2,
+    )
+
 # %% ../../nbs/photos/08_blazepose.ipynb #9e004427
 LEAST_SCORE = 0.5  # of a detection
 LEAST_LONELY_SCORE = 0.3  # of the surest detection where there is none above that
@@ -313,13 +325,8 @@ class BlazePose:
 
     def landmarks(self, image: np.ndarray, region: Region, mirror: bool = False) -> Landmarks:
         "The landmarks of the person in one square; with `mirror`, averaged with the mirrored picture's."
-        picture = crop(image, region, LANDMARK_SIZE)
-        points, visibility, presence = _look(self.landmarker, picture)
-        if mirror:
-            others, other_visibility, other_presence = _look(self.landmarker, picture[:, ::-1])
-            points = (points + unmirror(others)) / 2
-            visibility = (visibility + other_visibility[_MIRRORED]) / 2
-            presence = (presence + other_presence) / 2
+        look = _look_twice if mirror else _look
+        points, visibility, presence = look(self.landmarker, crop(image, region, LANDMARK_SIZE))
         points, count = region.to_image(points), len(LANDMARKS)
         return Landmarks(points[:count], visibility[:count], presence, region, points[count : count + 2])
 
@@ -334,7 +341,7 @@ class BlazePose:
         found.sort(key=lambda one: -one.region.side)
         return [one for one in found if one.region.side >= SMALLEST_SHARE * found[0].region.side]
 
-
+# %% ../../nbs/photos/08_blazepose.ipynb #3ceb9461
 @cache
 def shared_networks() -> BlazePose:
     "This process's networks."

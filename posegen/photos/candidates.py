@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from ..core import UserError
 from .keypoints import as_pose, choose_person, existing
 from ..pose import KEYPOINTS

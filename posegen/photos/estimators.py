@@ -8,6 +8,7 @@ __all__ = ['LEAST_VISIBILITY', 'IMAGES_PER_PROCESS', 'PoseEstimator', 'to_keypoi
 
 # %% ../../nbs/photos/09_estimators.ipynb #ba330d29
 import errno
+import io
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from joblib import cpu_count
+
 from ..core import UserError
 from .blazepose import LANDMARKS, BlazePose, Landmarks
 from .candidates import read_openpose_candidates
@@ -66,7 +68,7 @@ def to_keypoints(person: Landmarks, height: int, width: int) -> np.ndarray:
 
 # %% ../../nbs/photos/09_estimators.ipynb #5fd2128e
 class MediaPipeEstimator:
-    """MediaPipe's pose networks as a `PoseEstimator` (R1a).
+    """MediaPipe's pose networks as a `PoseEstimator`.
 
     Raises `UserError` when LiteRT is not installed: `pip install "posegen[estimator]"`.
     """
@@ -105,6 +107,30 @@ def _whole_entries(content: bytes) -> Iterator[tuple[dict[str, Any], int]]:
         end += len(line)
         yield entry, end
 
+# %% ../../nbs/photos/09_estimators.ipynb #c6efe842
+def _outcomes(
+    path: Path, content: bytes, run: dict[str, Any], kept: bool
+) -> tuple[dict[str, dict[str, Any]], int]:
+    "The outcomes in a journal's content, by name, and how many of its bytes are to stay."
+    outcomes, end = {}, 0
+    for number, (entry, end) in enumerate(_whole_entries(content)):
+        if number:
+            outcomes[entry["name"]] = entry
+        elif entry != run and kept:
+            return {}, 0
+        elif entry != run:
+            raise UserError(
+                f"{path} is the journal of a run that was stopped, with other choices "
+                f"({entry} and not {run}): repeat that run, or delete the file."
+            )
+    return outcomes, end
+
+
+def _append(file: io.FileIO, entry: dict[str, Any]) -> None:
+    line = json.dumps(entry).encode() + b"\n"
+    if file.write(line) < len(line):  # the room was enough for a part of it only
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
 # %% ../../nbs/photos/09_estimators.ipynb #e1861df2
 class Journal:
     """What a stopped run has done already; also a place to note down more.
@@ -114,45 +140,26 @@ class Journal:
     """
 
     def __init__(self, path: Path, run: dict[str, Any], kept: bool = False):
-        self.path, self.kept, self.outcomes = path, kept, {}
+        self.path, self.kept = path, kept
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            end = self._read(path.read_bytes(), run) if path.is_file() else 0
+            content = path.read_bytes() if path.is_file() else b""
+            self.outcomes, end = _outcomes(path, content, run, kept)
             self.file = open(path, "ab", buffering=0)
             self.file.truncate(end)
             if end == 0:
-                self._write(run)
+                _append(self.file, run)
         except OSError as error:
             raise UserError(
                 f"{path} cannot be written ({error.strerror}): give a table in a folder that you "
                 "may write to and that has room."
             ) from None
 
-    def _read(self, content: bytes, run: dict[str, Any]) -> int:
-        "Take up the outcomes; returns how many bytes of the file are to stay."
-        end = 0
-        for number, (entry, end) in enumerate(_whole_entries(content)):
-            if number:
-                self.outcomes[entry["name"]] = entry
-            elif entry != run and self.kept:
-                return 0
-            elif entry != run:
-                raise UserError(
-                    f"{self.path} is the journal of a run that was stopped, with other choices "
-                    f"({entry} and not {run}): repeat that run, or delete the file."
-                )
-        return end
-
-    def _write(self, entry: dict[str, Any]) -> None:
-        line = json.dumps(entry).encode() + b"\n"
-        if self.file.write(line) < len(line):  # the room was enough for a part of it only
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     def add(self, outcome: dict[str, Any]) -> None:
         "Note down the outcome of the image `outcome['name']`."
         self.outcomes[outcome["name"]] = outcome
         try:
-            self._write(outcome)
+            _append(self.file, outcome)
         except OSError as error:
             raise UserError(
                 f"{self.path} cannot be written ({error.strerror}): make room and run the same "
@@ -247,7 +254,7 @@ def _count(outcomes: list[dict[str, Any]], unnameable: int, unusable: int) -> di
         unusable=unusable,
     )
 
-# %% ../../nbs/photos/09_estimators.ipynb #a7cfb942
+# %% ../../nbs/photos/09_estimators.ipynb #ad0c50eb
 @dataclass
 class Estimates:
     "What was found in the images of a folder."
@@ -257,7 +264,7 @@ class Estimates:
     counts: dict[str, int]
     estimator: str  # its name, with the version of what it runs on
 
-
+# %% ../../nbs/photos/09_estimators.ipynb #a7cfb942
 def estimate_poses(
     folder: Path,
     table: Path,
@@ -311,7 +318,7 @@ def estimate_folder(
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Estimate a pose for every image in a folder and below, and write them as a keypoint table.
 
-    `table`: a new CSV (R1c) if it ends in .csv, else a new folder of OpenPose JSON, with the confidences.
+    `table`: a new CSV if it ends in .csv, else a new folder of OpenPose JSON, with the confidences.
     `person`: of several people in an image take the "largest", or want the "only" one and reject the image.
     `estimator`: MediaPipe's if None. `workers`: processes; as many as there are cores if None.
     A run that was stopped goes on where it was, by the journal `.TABLE.part` beside the table.

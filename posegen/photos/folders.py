@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from ..core import UserError
 from .candidates import SafeUnpickler, read_openpose_candidates, read_pg2_pickles
 from .images import HEIC_HINT, HEIC_SUFFIXES, IMAGE_SUFFIXES, open_image

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+
 from ..core import UserError
 from ..pose import KEYPOINTS, crop_class
 

@@ -18,6 +18,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
+
 from ..core import UserError
 
 # %% ../../nbs/photos/02_images.ipynb #57991c13

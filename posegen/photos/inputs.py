@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
+
 from ..core import UserError, nearest_name
 from .images import as_rgb, check_size, open_image
 from .keypoints import choose_person, read_keypoint_csv, read_openpose_json

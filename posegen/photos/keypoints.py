@@ -13,9 +13,9 @@ import os
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
+
 from ..core import UserError
 from ..pose import KEYPOINTS
 from ..system.files import atomic_path
@@ -57,7 +57,7 @@ def plain_line(line: str) -> str:
 
 # %% ../../nbs/photos/03_keypoints.ipynb #48fc4be9
 def read_keypoint_csv(path: str | Path, x_offset: float = 0) -> dict[str, np.ndarray]:
-    """Keypoints by image name from a CSV in the PATN / Siarohin convention (R1c).
+    """Keypoints by image name from a CSV in the PATN / Siarohin convention.
 
     Returns float32 (18, 3) arrays: x, y, confidence 1, or all zero for a missing keypoint (-1 in the file).
     `x_offset` in pixels is added to the x of all present keypoints: 40 takes PATN's tables to the frame of
@@ -131,7 +131,7 @@ def _short(value: np.float32) -> int | float:
 
 # %% ../../nbs/photos/03_keypoints.ipynb #9b44f3a1
 def write_keypoint_csv(path: str | Path, poses: dict[str, np.ndarray]) -> None:
-    """Write keypoints (18, 3) by image name as a CSV for `read_keypoint_csv` (R1c), without confidences.
+    """Write keypoints (18, 3) by image name as a CSV for `read_keypoint_csv`, without confidences.
 
     The file appears whole or not at all. Raises `UserError` for a name or a keypoint that the format cannot
     hold.
@@ -209,7 +209,7 @@ def _json_person(numbers: np.ndarray, path: str | Path) -> np.ndarray:
 
 # %% ../../nbs/photos/03_keypoints.ipynb #953c3b52
 def read_openpose_json(path: str | Path, person: str = "largest") -> np.ndarray:
-    """Keypoints float32 (18, 3) of one person from OpenPose's JSON (R1b), 18 (COCO) or 25 points (BODY_25).
+    """Keypoints float32 (18, 3) of one person from OpenPose's JSON, 18 (COCO) or 25 points (BODY_25).
 
     `person`: "largest", or "only", which makes several people an error.
     Raises `UserError` naming the file for anything else in it, and for a file without a person.
@@ -226,7 +226,7 @@ def read_openpose_json(path: str | Path, person: str = "largest") -> np.ndarray:
 
 # %% ../../nbs/photos/03_keypoints.ipynb #fb4c47ce
 def write_openpose_json(path: str | Path, keypoints: np.ndarray) -> None:
-    """Write keypoints (18, 3) as OpenPose JSON with one person; without any keypoint, with none (R1b).
+    """Write keypoints (18, 3) as OpenPose JSON with one person; without any keypoint, with none.
 
     The file appears whole or not at all.
     """
@@ -264,7 +264,7 @@ def _json_name(name: str) -> str:
 
 # %% ../../nbs/photos/03_keypoints.ipynb #167f584a
 def write_keypoints(path: str | Path, poses: dict[str, np.ndarray]) -> None:
-    """Write keypoints (18, 3) by image name: a CSV (R1c) if `path` ends in .csv, else a folder of JSON.
+    """Write keypoints (18, 3) by image name: a CSV if `path` ends in .csv, else a folder of JSON.
 
     File or folder appear whole or not at all; a folder must not hold anything yet. Raises `UserError`
     otherwise, and for names that the format cannot hold.

@@ -15,6 +15,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
+
 from ..core import Config
 from ..networks import Discriminator, Stage1Generator, Stage2Generator, count_parameters
 from .blueprint import Box, describe_network, network_boxes
@@ -369,7 +370,7 @@ def architecture_figure(
     triplet: bool = False,  # False: figure 1 (pairs); True: figure 2
     pictures: _Pictures | None = None,  # uint8 (H, W, 3), named as in the next line
 ) -> Figure:
-    """Both stages and the discriminator, with the shapes that the real modules show in a forward pass (figures 1 and 2 of the report).
+    """Both stages and the discriminator (figures 1 and 2 of the report), with the shapes of a real forward pass.
 
     `pictures` may hold condition, pose, coarse, difference, generated, target; else squares show symbols."""
     pictures, lanes = pictures or {}, _lanes(config, triplet)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+
 from ..networks import Discriminator
 
 # %% ../../nbs/report/09_blueprint.ipynb #5f4da361

@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
 from .rows import ROWS
 from .style import COLOURS, STYLE, new_figure
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from ..data.batch import Batch, make_batch
 from ..data.store import Store
 from ..metrics.intervals import evenly_over_people

@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
 from .style import COLOURS, CYCLE, INK, PALE, SMALL, STYLE, add_note, new_figure
 
 # %% ../../nbs/report/12_curves.ipynb #48197788

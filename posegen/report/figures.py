@@ -7,12 +7,12 @@ __all__ = ['results_figure', 'worst_examples', 'one_example_each', 'variant_grid
 
 # %% ../../nbs/report/11_figures.ipynb #3f3c6bd8
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+
 from ..metrics.sharpness import gradient_image
 from ..pose import pose_mask
 from .grids import Skeleton, image_grid, pose_maps_picture, show_picture

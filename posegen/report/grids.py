@@ -16,6 +16,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
+
 from ..pose import LIMB_COLOURS, LIMBS, draw_skeleton, pose_maps
 from .style import PANEL_INCHES, SMALL, STYLE, add_note, new_figure
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+
 from ..core import UserError
 from ..metrics.intervals import bootstrap_interval, paired_difference, paired_p_value
 

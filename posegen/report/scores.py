@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from ..metrics.folders import FolderScores, how_measured
 from ..metrics.similarity import PROTOCOLS
 from .table import Cell, Table, write_table, written

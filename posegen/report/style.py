@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+
 from ..system.files import atomic_path
 
 # %% ../../nbs/report/07_style.ipynb #fc6e9a60

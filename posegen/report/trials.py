@@ -20,6 +20,8 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from posegen.adversaries import (
     ADVERSARIES,
     Adversary,
@@ -45,7 +47,6 @@ from ..system.progress import progress
 from ..training.run import RunState, TrainingRun, rounds
 from ..training.stages import begin, training_data
 from ..training.weights import load_generator, save_weights
-from torch import Tensor, nn
 
 # %% ../../nbs/report/15_trials.ipynb #ed32e4ce
 WORLDS = ("background", "rare_closeups", "common_closeups", "one_direction")

@@ -19,6 +19,7 @@ from IPython import get_ipython
 from IPython.display import DisplayHandle, Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
 from ..core import UserError
 from .curves import running_mean
 from .style import PALE, SMALL, STYLE

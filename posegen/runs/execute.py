@@ -18,12 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import posegen
 from ..core import UserError
 from .job import Job, check_parameters, file_state, is_unchanged, read_stamp, versions
 from ..system.files import read_json, write_json
 from ..system.provenance import notebook_code_hash, notebook_hash, text_hash
-
-import posegen
 
 # %% ../../nbs/runs/02_execute.ipynb #5cdcab14
 class JobFailed(Exception):
@@ -180,9 +179,9 @@ def run_jobs(
 ) -> dict[str, dict[str, Any]]:
     """Run what has changed (with `force`, everything) and return the stamps of all jobs by name.
 
-    A stamp holds key, seconds (of all calls, if training was stopped and went on), finished, sources
-    (of posegen, hash), versions, notebook (hash), outputs (path -> size, time, sha256) and `ran`: whether this call ran the job. `run` executes a job (default:
-    `execute`).
+    A stamp holds key, seconds (of all calls, if training was stopped and went on), finished, sources (hash of
+    posegen's code), versions, notebook (hash), outputs (path -> size, time, sha256) and `ran`: whether this call
+    ran the job. `run` executes a job (default: `execute`).
     """
     results, stamps = {}, {}
     for job in jobs:

@@ -15,11 +15,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import posegen
 from ..core import UserError, nearest_name
 from ..system.files import file_hash, read_json, write_json
 from ..system.provenance import notebook_cells, notebook_code_hash, notebook_hash, text_hash
-
-import posegen
 
 # %% ../../nbs/runs/01_job.ipynb #17227a7c
 def notebook_parameters(path: str | Path) -> list[str]:

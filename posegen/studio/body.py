@@ -13,9 +13,10 @@ import itertools
 from importlib.resources import files
 
 import numpy as np
+from scipy import sparse
+
 from ..core import UserError
 from ..pose import KEYPOINTS
-from scipy import sparse
 
 # %% ../../nbs/studio/01_body.ipynb #712778c8
 Numbers = float | np.ndarray

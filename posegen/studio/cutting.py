@@ -11,10 +11,11 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
+
 from .body import load_body, smoothstep, unit_vectors, vertex_normals
 from .meshes import clipped, neighbour_mean, noise, smoothed, subdivided
 from .wardrobe import Garment
-from scipy import sparse
 
 # %% ../../nbs/studio/04_cutting.ipynb #84c7c659
 def armhole(points: np.ndarray) -> np.ndarray:

@@ -9,11 +9,12 @@ __all__ = ['body_piece', 'hidden_skin', 'dressed_pieces', 'DressedBody', 'dress'
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import sparse
+
 from .body import load_body, shape_weights, vertex_normals
 from .cutting import Piece, covered, garment_piece
 from .hair import CURTAIN_END, THICKNESS, hair_field, hanging_hair, scalp_piece
 from .wardrobe import Look
-from scipy import sparse
 
 # %% ../../nbs/studio/06_dressing.ipynb #ee8604dc
 def body_piece(

@@ -10,12 +10,13 @@ __all__ = ['THICKNESS', 'CURTAIN_END', 'hair_field', 'hair_rise', 'scalp_piece',
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
+from scipy import sparse
+from scipy.spatial import cKDTree
+
 from .body import load_body, smoothstep, vertex_normals
 from .cutting import FAR, Piece
 from .meshes import clipped, noise
 from .wardrobe import Look
-from scipy import sparse
-from scipy.spatial import cKDTree
 
 # %% ../../nbs/studio/05_hair.ipynb #386126c1
 THICKNESS = dict(  # metres

@@ -12,11 +12,12 @@ __all__ = ['TRUNK', 'CLOTH_WRAP', 'around', 'around_trunk', 'around_leg', 'on_sl
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ellipeinc
+
 from .body import load_body, smoothstep, unit_vectors
 from .cutting import Piece, along_arm, arm_axes, armhole
 from .meshes import noise
 from .wardrobe import Fabric, Garment, Look
-from scipy.special import ellipeinc
 
 # %% ../../nbs/studio/07_materials.ipynb #03bff657
 def around(points: np.ndarray, centre: np.ndarray, across: np.ndarray, ahead: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.random import Generator
+
 from .body import load_body, rotation, rotation_between, unit_vectors
 
 # %% ../../nbs/studio/09_posing.ipynb #9f8b345e

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
+from scipy.ndimage import gaussian_filter
+
 from ..core import UserError
 from ..pose import KEYPOINTS
 from .body import bone_transforms, load_body, rotation, skin_points, smoothstep, unit_vectors
 from .dressing import DressedBody
 from .materials import Paint, paint
-from scipy.ndimage import gaussian_filter
 
 try:
     from embreex.mesh_construction import TriangleMesh

@@ -16,8 +16,9 @@ from typing import Any
 
 import joblib
 import numpy as np
+
 from ..core import UserError
-from .files import atomic_path, file_hash, lock_folder
+from .files import atomic_path, lock_folder
 from .processes import in_processes
 from .progress import Progress
 from .provenance import function_hash

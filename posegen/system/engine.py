@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast, reduce
-from ..core import Config, ProcessLost, Terminated, UserError, best_device
 from torch import Tensor, nn
+
+from ..core import Config, ProcessLost, Terminated, UserError, best_device
 
 # %% ../../nbs/system/06_engine.ipynb #dab5dce7
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -16,6 +16,7 @@ from typing import Any
 import joblib
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+
 from ..core import UserError
 
 # %% ../../nbs/system/03_processes.ipynb #ab966d41
@@ -51,8 +52,7 @@ def in_processes(function: Callable, arguments: Iterable[tuple], workers: int) -
         jobs = joblib.Parallel(n_jobs=workers, return_as="generator")
         results = jobs(joblib.delayed(_work)(os.getpid(), function, one) for one in arguments)
     try:
-        for result in results:  # `yield from` would close them before we can keep joblib quiet
-            yield result
+        yield from results
     except TerminatedWorkerError:
         raise UserError(
             "A worker process was ended from outside, perhaps for want of memory: free some, or "

@@ -15,10 +15,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import posegen
 from ..core import UserError
 from .files import file_hash
-
-import posegen
 
 # %% ../../nbs/system/04_provenance.ipynb #d1bff7f1
 PACKAGE = "posegen"

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+
 from ..core import UserError
 from ..system.files import atomic_path
 

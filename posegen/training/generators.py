@@ -8,9 +8,10 @@ __all__ = ['run_generators', 'run_generator']
 # %% ../../nbs/training/07_generators.ipynb #8cc9a125
 import numpy as np
 import torch
+from torch import nn
+
 from ..data.pairs import normalise, to_uint8
 from ..pose import pose_maps
-from torch import nn
 
 # %% ../../nbs/training/07_generators.ipynb #35216acf
 @torch.inference_mode()

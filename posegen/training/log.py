@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from ..core import UserError
 from ..system.files import atomic_path
-from torch import Tensor
 
 # %% ../../nbs/training/03_log.ipynb #0044b45f
 def write_losses(folder: Path, history: list[dict[str, float]]) -> None:

@@ -9,22 +9,13 @@ __all__ = ['CLEARLY_TOO_MUCH', 'CLOSE', 'MemoryEstimate', 'training_memory', 'fr
 # %% ../../nbs/training/09_memory.ipynb #8124f298
 import bisect
 import functools
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from ..adversaries import ADVERSARIES, Game, Supervised
-from ..core import Config, UserError, best_device, nearest_name
-from ..data.batch import Batch
-from ..networks import Stage1Generator
-from ..system.engine import Engine, Group, choose_precision, fast_layout
-from ..system.machine import free_memory as machine_memory
-from .ledger import Ledger, size_of
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
@@ -32,6 +23,14 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 from torch.overrides import TorchFunctionMode
+
+from ..adversaries import ADVERSARIES, Game, Supervised
+from ..core import Config, UserError, best_device, nearest_name
+from ..data.batch import Batch
+from ..networks import Stage1Generator
+from ..system.engine import Engine, Group, choose_precision, fast_layout
+from ..system.machine import free_memory as machine_memory
+from .ledger import Ledger, size_of
 
 # %% ../../nbs/training/09_memory.ipynb #e574b6f0
 @dataclass(frozen=True)

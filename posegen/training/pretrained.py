@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
+
+import posegen
 from ..core import ADVERSARY_NAMES, Config, UserError
 from ..data.store import open_store
 from ..photos.framing import Framing, measure_framing
 from .weights import load_generator, save_weights
-from torch import nn
-
-import posegen
 
 # %% ../../nbs/training/11_pretrained.ipynb #dd1ce166
 PRETRAINED = Path(posegen.__file__).parent / "assets" / "pretrained"

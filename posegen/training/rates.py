@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import torch
+
 from ..core import Config
 
 # %% ../../nbs/training/02_rates.ipynb #7cd51510

@@ -20,6 +20,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
 from ..core import Config, ProcessLost, Terminated, UserError
 from ..data.loading import TrainingBatches
 from ..system.engine import Engine
@@ -34,8 +37,6 @@ from posegen.training.checkpoints import (
 from .log import Unseen, Watcher, write_losses
 from .rates import LearningRates, rate_factor
 from .weights import load_generator, same_configuration, save_weights
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 # %% ../../nbs/training/01_run.ipynb #71d71c06
 Play = Callable[[TrainingBatches], dict[str, Tensor]]  # a round of a game: batches to loss terms

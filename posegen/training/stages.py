@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from ..adversaries import ADVERSARIES, Game, Supervised
 from ..core import Config, UserError, nearest_name, seed_everything
 from ..data.batch import Batch, make_batch
@@ -26,7 +28,6 @@ from .log import Watcher
 from .memory import enough_memory
 from .run import Result, RunState, TrainingRun
 from .weights import load_generator
-from torch import Tensor, nn
 
 # %% ../../nbs/training/06_stages.ipynb #322b0092
 def training_data(

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
 from ..core import NETWORK_FIELDS, Config, UserError, best_device
 from ..networks import Stage1Generator, Stage2Generator
 from ..system.engine import fast_layout
 from ..system.files import atomic_path
-from safetensors.torch import load_file, save_file
-from torch import nn
 
 # %% ../../nbs/training/04_weights.ipynb #bac3e6e1
 def save_weights(module: nn.Module, folder: Path, name: str, config: Config, **facts: Any) -> None:

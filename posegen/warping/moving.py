@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from .parts import PartTransforms
 from torch import Tensor
+
+from .parts import PartTransforms
 
 # %% ../../nbs/warping/02_moving.ipynb #ca128703
 @functools.lru_cache(maxsize=16)

@@ -10,8 +10,9 @@ __all__ = ['LIMB_PARTS', 'PARTS', 'HEAD_ABOVE_NECK', 'SHOULDER_WIDTH', 'SHORTEST
 from dataclasses import dataclass
 
 import torch
-from ..pose import keypoint
 from torch import Tensor
+
+from ..pose import keypoint
 
 # %% ../../nbs/warping/01_parts.ipynb #042b80ca
 @dataclass(frozen=True)

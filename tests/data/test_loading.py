@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import torch
 from bounded import bounded
+
 from posegen.core import UserError, preset
+from posegen.data import loading
+from posegen.data import store as data
 from posegen.data.examples import Example
 from posegen.data.loading import TrainingBatches
 from posegen.data.pairs import PairDataset
 from posegen.data.store import open_store
 from posegen.data.writing import write_store
-
-from posegen.data import loading
-from posegen.data import store as data
 
 PROGRAM = """
 import hashlib, multiprocessing, os, signal, sys, time

@@ -17,7 +17,10 @@ import numpy as np
 import pytest
 import trees
 from PIL import Image
+
 from posegen.core import UserError, preset
+from posegen.data import prepare as preparing
+from posegen.data import sources
 from posegen.data.dense import write_dense
 from posegen.data.examples import Example
 from posegen.data.pairs import PairDataset
@@ -25,13 +28,10 @@ from posegen.data.prepare import prepare, report_lines
 from posegen.data.sources import plan_listing
 from posegen.data.store import open_store
 from posegen.data.writing import write_store
+from posegen.photos import estimators
 from posegen.photos.keypoints import read_keypoint_csv, write_keypoint_csv
 from posegen.pose import MASK_LIMBS, flip_keypoints, pose_maps, pose_mask
 from posegen.system.blocks import blocks_folder
-
-from posegen.data import prepare as preparing
-from posegen.data import sources
-from posegen.photos import estimators
 
 CONFIG = preset("quick")  # 64 pixels
 SHARED = Path(os.environ.get("POSEGEN_SHARED", Path(__file__).parents[3] / "shared" / "data"))

@@ -24,6 +24,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+
 from posegen.photos.keypoints import read_openpose_json
 from posegen.pose import KEYPOINTS, flip_keypoints, keypoint
 

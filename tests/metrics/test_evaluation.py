@@ -13,6 +13,8 @@ import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
+
+import posegen
 from posegen.core import UserError, preset
 from posegen.data.prepare import prepare
 from posegen.data.store import open_store
@@ -23,8 +25,6 @@ from posegen.runs.job import experiments_folder
 from posegen.system.files import file_hash
 from posegen.system.provenance import notebook_cells
 from posegen.training.stages import train_stage1, train_stage2
-
-import posegen
 
 matplotlib.use("agg")
 CONFIG = preset("test", train_people=4, test_people=4, evaluation_pairs=24)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from golden.metric_pairs import GOLDEN, PROTOCOL_NAMES, pairs, reference, reference_gradient, reference_ssim
 from PIL import Image
+from skimage.filters import gaussian
+
 from posegen.core import UserError
 from posegen.metrics.folders import score_folders
 from posegen.metrics.sharpness import l1_error, mean_absolute_gradient, psnr
@@ -16,7 +18,6 @@ from posegen.metrics.similarity import PROTOCOLS, ssim
 from posegen.photos.candidates import read_openpose_candidates
 from posegen.photos.keypoints import write_keypoint_csv
 from posegen.report.scores import scores_table, write_scores
-from skimage.filters import gaussian
 
 SHARED = Path(os.environ.get("POSEGEN_SHARED", Path(__file__).parents[3] / "shared" / "data"))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from posegen.core import UserError
 from posegen.metrics.agreement import correct_keypoints, torso_lengths
 from posegen.photos.blazepose import LANDMARKS, body_region

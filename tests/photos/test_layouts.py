@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import trees
 from PIL import Image
+from test_real_data import SHARED
+
 from posegen.core import UserError
 from posegen.photos.folders import Files, ImagePoses
 from posegen.photos.images import read_image, square_image
 from posegen.photos.keypoints import write_openpose_json
-from posegen.photos.layouts import Rules, list_source, owners
+from posegen.photos.layouts import Rules, list_source
 from posegen.photos.names import DeepFashionName, NameIndex, name_key, parse_name, worn
-from posegen.photos.splits import find_leaks, read_pairs, split_images
+from posegen.photos.splits import find_leaks, owners, read_pairs, split_images
 from posegen.pose import KEYPOINTS
-from test_real_data import SHARED
 
 TORSO = [2, 5, 8, 11]  # both shoulders and both hips
 DEEPFASHION = [layout for layout in trees.LAYOUTS if layout not in ("people", "folder")]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from posegen.data.store import open_store
 from posegen.photos.candidates import read_openpose_candidates
 from posegen.photos.keypoints import read_keypoint_csv

@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+
 from posegen.core import UserError
 from posegen.data.store import open_store
 from posegen.report.claims import (
@@ -20,12 +21,11 @@ from posegen.report.claims import (
     more_than,
     optimal_discriminator,
 )
+from posegen.runs import execute as executing
 from posegen.runs.execute import run_jobs
 from posegen.runs.job import is_unchanged
 from posegen.runs.seeds import seed_jobs
 from posegen.system.provenance import notebook_cells
-
-from posegen.runs import execute as executing
 
 CLAIMS = ["a", "b", "c1", "c2", "c3", "d", "e", "f", "g", "h", "i", "j"]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from boxes import write_boxes
+from safetensors.torch import load_file
+
 from posegen.core import Config, preset
 from posegen.data.store import Store, open_store
 from posegen.report.claims import held_out_pairs
 from posegen.report.trials import GAMES, play, train_discriminator, train_together
-from safetensors.torch import load_file
-
 from posegen.training import train_stage1
 
 CPU = torch.device("cpu")

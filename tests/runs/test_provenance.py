@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from posegen.runs.job import experiments_folder
 
 import posegen
+from posegen.runs.job import experiments_folder
 
 ROOT = Path(posegen.__file__).parents[1]
 # In a process of its own, so that the copy is the package that is asked. Prints the steps' hashes and a block's.

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
+
+import posegen
 from posegen.core import UserError, preset
 from posegen.networks import Stage1Generator, Stage2Generator, count_parameters
 from posegen.photos.layouts import list_source
 from posegen.photos.names import parse_name
 from posegen.runs.graph import FIGURES
 from posegen.transfer import PoseTransfer
-
-import posegen
 
 ROOT = Path(posegen.__file__).parents[1]
 if not (ROOT / "scripts/gpu.sh").exists():

@@ -15,9 +15,9 @@ from pathlib import Path
 import packaged
 import pytest
 from PIL import Image
-from posegen.report.origins import trace
 
 import posegen
+from posegen.report.origins import trace
 
 STEPS = ["prepare", "stage1", "stage2-pair", "stage2-triplet", "stage2-wgan_triplet", "evaluate", "report"]
 COMMAND = [sys.executable, "-c", "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))"]

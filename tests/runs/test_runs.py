@@ -13,15 +13,15 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+
 from posegen.core import UserError, preset
+from posegen.runs import execute as executing
+from posegen.runs import job as jobs_module
+from posegen.runs import manifest
 from posegen.runs.execute import JobFailed, run_jobs
 from posegen.runs.graph import fields_of, report_jobs
 from posegen.runs.job import Job, experiments_folder, is_unchanged, source_hash
 from posegen.system.provenance import notebook_cells
-
-from posegen.runs import execute as executing
-from posegen.runs import job as jobs_module
-from posegen.runs import manifest
 
 WRITE = "from pathlib import Path\nPath(out).mkdir(parents=True, exist_ok=True)\n"
 

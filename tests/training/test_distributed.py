@@ -12,9 +12,10 @@ import pytest
 import torch
 from bounded import bounded, run_bounded
 from boxes import write_boxes
+from safetensors.torch import load_file
+
 from posegen.training.checkpoints import load_checkpoint
 from posegen.training.log import read_losses
-from safetensors.torch import load_file
 
 SCRIPT = Path(__file__).parent / "train_in_processes.py"
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}

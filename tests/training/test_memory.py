@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from bounded import run_bounded
+
 from posegen.core import UserError, preset
 from posegen.data.examples import Example
 from posegen.data.store import open_store

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from boxes import write_boxes
+
 from posegen.adversaries import ADVERSARIES
 from posegen.core import Config, preset
 from posegen.data.store import open_store

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import torch
+
+from posegen import adversaries
 from posegen.core import preset
 from posegen.system.engine import Engine
 from posegen.training.stages import train_stage1, train_stage2
-
-from posegen import adversaries
 
 folder, out, name, *changes = sys.argv[1:]
 config = preset(
