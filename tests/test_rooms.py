@@ -24,7 +24,6 @@ LINES = 400  # of a module
 
 # A class with a single subclass is a ladder: one class in two pieces. These are none; each has its reason.
 SINGLE_SUBCLASSES = {
-    "posegen.networks.ResidualBlock": "both are blocks that networks are built of, alone",
     "posegen.system.engine.Group": "the estimate of memory plays a step in a group that is only imagined",
     "posegen.system.engine.Engine": "the estimate of memory plays a step that counts bytes and computes nothing",
     "posegen.data.batch.Batch": "the estimate of memory plays a step with images that have only a shape",

@@ -58,7 +58,7 @@ def trace(manifest: Mapping[str, Any], file: str, row: str, column: str) -> dict
         n_people=source["n_people"],
         notebook=notebooks,
         posegen=step["versions"]["posegen"],
-        revision=step["revision"],
+        sources=step["sources"],
         config=manifest["config"],
         seed=manifest["seeds"]["config"],
         data=manifest["data"]["store_sha256"],

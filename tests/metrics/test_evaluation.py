@@ -153,7 +153,7 @@ def test_every_number_can_be_traced(finished, inputs):
         tables=tables,
         config=evaluation["provenance"]["config"],
         seeds=dict(config=0),
-        steps=dict(evaluate=dict(versions=dict(posegen=posegen.__version__), revision=None)),
+        steps=dict(evaluate=dict(versions=dict(posegen=posegen.__version__), sources="f6")),
         notebooks={"40_evaluate.ipynb": "n"},
         data=dict(store_sha256=evaluation["provenance"]["data"]["sha256"]),
     )
