@@ -465,7 +465,7 @@ def test_control_c_reaches_the_notebook(tmp_path, presses):
     checkpoint = tmp_path / "runs/train/checkpoint"
     process.send_signal(signal.SIGINT)
     for _ in range(100):
-        if checkpoint.exists():
+        if checkpoint.exists() and checkpoint.read_text():
             break
         time.sleep(0.1)
     if presses == 2:
