@@ -94,7 +94,10 @@ def _parsed(source: str) -> ast.Module | None:
 
 def imported_modules(source: str | Path) -> set[str]:
     "The modules of posegen that a source text, or the file of one of its modules, imports itself."
-    files = module_files()
+    return _imported(source, module_files())
+
+
+def _imported(source: str | Path, files: dict[str, Path]) -> set[str]:
     if isinstance(source, Path):
         module = next(name for name, path in files.items() if path == source.resolve())
         pairs = _imports(_tree(source), module, source.stem == "__init__")
@@ -125,12 +128,12 @@ def has_effect(module: str) -> bool:
 def dependencies(sources: Iterable[str | Path]) -> list[str]:
     "The modules of posegen that these texts or module files depend on, directly or through each other, sorted."
     files, found = module_files(), set()
-    waiting = {name for source in sources for name in imported_modules(source)}
+    waiting = {name for source in sources for name in _imported(source, files)}
     while waiting:
         name = waiting.pop()
         if name not in found and has_effect(name):
             found.add(name)
-            waiting |= imported_modules(files[name])
+            waiting |= _imported(files[name], files)
     return sorted(found)
 
 # %% ../../nbs/system/04_provenance.ipynb #f203581a
