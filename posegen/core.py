@@ -84,7 +84,7 @@ LEAST_VALUES = dict.fromkeys(
     1,
 )
 
-
+# %% ../nbs/00_core.ipynb #ab4ce1f9
 def _check_field(name: str, value: Any) -> None:
     "`UserError` unless `value` makes sense for the field `name` alone."
     least = LEAST_VALUES.get(name, 0)
@@ -288,7 +288,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": dict(),
 }
 
-
+# %% ../nbs/00_core.ipynb #792c2094
 def preset(name: str, **overrides: Any) -> Config:
     "The configuration called `name`, with some fields changed; an unknown name or field raises `UserError`."
     if name not in PRESETS:

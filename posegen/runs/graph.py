@@ -158,7 +158,7 @@ def stage1_job(
         notes=("stage1.json",),
     )
 
-
+# %% ../../nbs/runs/03_graph.ipynb #3aaf35a3
 def stage2_job(
     setting: Setting,
     name: str,

@@ -62,7 +62,7 @@ def _sampling_grid(transforms: PartTransforms, output_size: int) -> Tensor:
     ]
     return (torch.stack(places, -1) * 2 + 1) / transforms.size - 1
 
-
+# %% ../../nbs/warping/02_moving.ipynb #bc2dbfc6
 def warp_parts(image: Tensor, transforms: PartTransforms, output_size: int | None = None) -> WarpedParts:
     """The parts of the people in `image` (N, C, H, H), moved to the target pose.
 

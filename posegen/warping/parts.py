@@ -61,7 +61,7 @@ def _mean(places: Tensor, present: Tensor) -> Tensor:
     weights = present.to(places.dtype)[..., None]
     return (places * weights).sum(1) / weights.sum(1).clamp(min=1)
 
-
+# %% ../../nbs/warping/01_parts.ipynb #963e8c41
 def _measures(places: Tensor, present: Tensor) -> Tensor:
     """Estimates of the torso's height (N, 4), the best first; 0 where one cannot be made.
 
@@ -278,7 +278,7 @@ class PartTransforms:
     half_widths: Tensor  # (N, 19); 0 where there is none
     size: int
 
-
+# %% ../../nbs/warping/01_parts.ipynb #27609d37
 FAR = 8  # image sides: keypoints farther away than this are moved there
 
 
