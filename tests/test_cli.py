@@ -1,5 +1,6 @@
 "The command line: what it says about bad input, and that it does what it is told to."
 
+import json
 import os
 import re
 import resource
@@ -275,3 +276,14 @@ def test_the_shell_completes_commands_and_options():
 
     assert "reproduce" in completions("repr")
     assert "--seeds" in completions("reproduce --se")
+
+
+def test_info_on_a_run_of_an_earlier_version(posegen, tmp_path):
+    "Its stamps name a revision, and no sources."
+    stamp = dict(
+        key="k", seconds=75, finished="2026-11-28", revision="97c1a27", outputs={"a.csv": dict(size=9)}
+    )
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/stamp.json").write_text(json.dumps(stamp))
+    outcome = posegen("info", tmp_path)
+    assert outcome.status == 0 and "1 min 15 s" in outcome.out and "sources unknown" in outcome.out

@@ -124,7 +124,7 @@ def _describe_folder(path: Path) -> list[str]:
         content = json.loads(stamp.read_text(encoding="utf-8"))
         lines.append(
             f"{stamp.parent}: {duration(content['seconds'])}, finished {content['finished']}, "
-            f"sources {content['sources'][:10]}"
+            f"sources {content.get('sources', 'unknown')[:10]}"
         )
         lines += [f"  {output} ({known['size']:,} bytes)" for output, known in content["outputs"].items()]
     for weights in sorted(path.glob("*.safetensors")):
