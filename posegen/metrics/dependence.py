@@ -90,7 +90,7 @@ def _comparison(true: np.ndarray, error: np.ndarray, people: np.ndarray, left_ou
 
 # %% ../../nbs/metrics/05_dependence.ipynb #f06c650c
 def dependence(
-    generate: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    generate: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
     conditions: np.ndarray,
     targets: np.ndarray,
     condition_keypoints: np.ndarray,
@@ -102,7 +102,8 @@ def dependence(
 ) -> dict[str, Any]:
     """Pose-mask error with the true inputs, and how much lower it is than with wrong inputs and than the baselines.
 
-    `generate(conditions, keypoints)` -> images; images are uint8 (N, S, S, 3), keypoints (N, 18, 3).
+    `generate(conditions, condition_keypoints, target_keypoints)` -> images; images are uint8 (N, S, S, 3),
+    keypoints (N, 18, 3).
     `people` and `target_names` (N,) say who is on each example and which image is its target; `baselines`
     maps a name in `COMPARISONS` to images. Returns plain values for JSON: `true`, an interval, and
     `comparisons`, for each its `error` and `reduction` (intervals), `pairs` and `left_out` (examples without
@@ -114,13 +115,21 @@ def dependence(
     def measure(name: str, examples: np.ndarray, images: np.ndarray) -> None:
         errors[name] = examples, pose_mask_error(images, targets[examples], masks[examples])
 
-    measure("true", everyone, generate(conditions, target_keypoints))
+    measure("true", everyone, generate(conditions, condition_keypoints, target_keypoints))
     partner = same_crop_partner(target_keypoints, target_names, seed)
     if len(kept := np.flatnonzero(partner >= 0)):
-        measure("swapped_pose", kept, generate(conditions[kept], target_keypoints[partner[kept]]))
+        measure(
+            "swapped_pose",
+            kept,
+            generate(conditions[kept], condition_keypoints[kept], target_keypoints[partner[kept]]),
+        )
     partner = same_crop_partner(condition_keypoints, people, seed + 1)
     if len(kept := np.flatnonzero(partner >= 0)):
-        measure("swapped_person", kept, generate(conditions[partner[kept]], target_keypoints[kept]))
+        measure(
+            "swapped_person",
+            kept,
+            generate(conditions[partner[kept]], condition_keypoints[partner[kept]], target_keypoints[kept]),
+        )
     for name, images in baselines.items():
         measure(name, everyone, images)
     _, true = errors.pop("true")

@@ -26,7 +26,7 @@ from ..core import UserError
 from .blazepose import LANDMARKS, BlazePose, Landmarks
 from .candidates import read_openpose_candidates
 from .folders import files_below
-from .images import IMAGE_SUFFIXES, read_image
+from .images import READABLE, read_image
 from posegen.photos.keypoints import (
     PERSON_CHOICES,
     check_free,
@@ -38,6 +38,7 @@ from posegen.photos.keypoints import (
     write_keypoints,
 )
 from ..pose import KEYPOINTS, draw_skeleton, keypoint
+from ..system.files import refuse_special
 from ..system.processes import in_processes
 from ..system.progress import Progress
 
@@ -263,6 +264,7 @@ class Estimates:
     rejected: list[tuple[str, str]]  # (name, reason) of what has no pose
     counts: dict[str, int]
     estimator: str  # its name, with the version of what it runs on
+    warnings: list[str]
 
 # %% ../../nbs/photos/09_estimators.ipynb #a7cfb942
 def estimate_poses(
@@ -281,14 +283,15 @@ def estimate_poses(
     """
     if person not in PERSON_CHOICES:
         raise UserError(f'There is no choice of person "{person}"; take one of: {", ".join(PERSON_CHOICES)}.')
+    refuse_special(table)
     check_free(table)
     if table.is_file() and not journal_path.is_file():
         raise UserError(f"{table} exists already; choose another name or remove it.")
     files = files_below(folder)
     if not files.images:
         raise UserError(
-            f"{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}); "
-            "give the folder with your images."
+            f"{folder} holds no image that can be read ({READABLE}); give the folder with your images."
+            + "".join(f" {name} {reason}." for name, reason in files.rejected[:1])
         )
     names, unnameable = _usable_names(files.images, table)
     estimator = estimator or MediaPipeEstimator()
@@ -306,7 +309,8 @@ def estimate_poses(
         journal.close(finished)
     nobody = [(one["name"], one["reason"]) for one in outcomes if one["pose"] is None]
     counts = _count(outcomes, len(unnameable), len(files.rejected))
-    return Estimates(poses, sorted(unnameable + files.rejected + nobody), counts, used)
+    rejected = sorted(unnameable + files.rejected + nobody)
+    return Estimates(poses, rejected, counts, used, files.about_systems())
 
 # %% ../../nbs/photos/09_estimators.ipynb #46b61a80
 def estimate_folder(
@@ -322,15 +326,42 @@ def estimate_folder(
     `person`: of several people in an image take the "largest", or want the "only" one and reject the image.
     `estimator`: MediaPipe's if None. `workers`: processes; as many as there are cores if None.
     A run that was stopped goes on where it was, by the journal `.TABLE.part` beside the table.
+    Where it was stopped after its last step, the table is whole, and the call says so and returns its counts.
     Returns counts (images, poses; images with nobody, with several people, unreadable ones, those whose name
     the table cannot hold, files of no use such as HEIC photos or links that lead out of the folder) and
-    (name, reason) of all without a pose. Raises `UserError` for what concerns the run as a whole.
+    (name, reason) of all without a pose; prints a warning of what was passed over. Raises `UserError` for
+    what concerns the run as a whole.
     """
     table = Path(table)
+    if (done := _done_before(Path(folder), table)) is not None:
+        print(
+            f"{table} holds the keypoints of these images already; remove it to look for them again.",
+            flush=True,
+        )
+        return done, []
     estimates = estimate_poses(
         Path(folder), table, table.with_name(f".{table.name}.part"), person, estimator, workers
     )
+    for warning in estimates.warnings:
+        print(f"warning: {warning}", flush=True)
     return estimates.counts, estimates.rejected
+
+
+def _done_before(folder: Path, table: Path) -> dict[str, int] | None:
+    "The counts of a table that a run on this very folder has finished, since when no image has changed; or None."
+    journal = table.with_name(f".{table.name}.part")
+    if journal.exists() or table.suffix.lower() != ".csv" or not table.is_file() or not folder.is_dir():
+        return None
+    try:
+        names, unnameable = _usable_names(files_below(folder).images, table)
+        poses = read_keypoint_csv(table)
+    except UserError:
+        return None  # whatever it is, it is not ours
+    written = table.stat().st_mtime_ns
+    if set(poses) != set(names) or any((folder / name).stat().st_mtime_ns > written for name in names):
+        return None
+    found = sum(bool((pose[:, 2] > 0).any()) for pose in poses.values())
+    return dict(images=len(names) + len(unnameable), poses=found, unnameable=len(unnameable))
 
 # %% ../../nbs/photos/09_estimators.ipynb #4b2d9082
 def export_keypoints(store: Any, path: str | Path) -> int:

@@ -8,7 +8,6 @@ __all__ = ['Rules', 'Entry', 'Listing', 'list_source']
 # %% ../../nbs/photos/07_layouts.ipynb #74704fc1
 import dataclasses
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,17 +18,20 @@ import numpy as np
 
 from ..core import UserError, nearest_name
 from .folders import Files, ImagePoses, files_below, keypoint_files
+from .frames import ZERO_CHOICES, frame_size
 from .keypoints import CSV_HEADER, PERSON_CHOICES
-from .names import NameIndex, name_key, parse_name
+from .names import NameIndex, parse_pedestrian
+from .recognition import about_people, copies, origin, recognise
 from posegen.photos.splits import (
+    ListedPairs,
     Split,
+    about_unused,
+    check_listed,
     choose_pairs,
     find_leaks,
-    folder_split,
     owners,
     pair_lists,
-    read_pairs,
-    shared_folders,
+    read_listed_pairs,
     split_images,
 )
 from ..pose import KEYPOINTS, keypoint
@@ -40,7 +42,8 @@ _CHOICES = dict(
     person=PERSON_CHOICES,
     split=("auto", "official", "list", "folder", "identity"),
     pairs=("auto", "list", "all"),
-    frame=("auto", "own", "256", "patn"),
+    zero=ZERO_CHOICES,
+    missing=("warn", "refuse"),
 )
 
 
@@ -49,6 +52,7 @@ def _check_rules(rules: "Rules") -> None:
     for name, allowed in _CHOICES.items():
         if getattr(rules, name) not in allowed:
             raise UserError(f'The rule {name} is "{getattr(rules, name)}"; use one of: {", ".join(allowed)}.')
+    frame_size(rules.frame)
     for name in rules.required:
         if name not in KEYPOINTS:
             raise UserError(
@@ -68,7 +72,9 @@ class Rules:
     person: str = "only"  # of an image with several people: "only" leaves it out, "largest" takes one
     split: str = "auto"  # by "official" partition, "list", "folder" or "identity"
     pairs: str = "auto"  # from the pair "list", or "all" of one outfit
-    frame: str = "auto"  # of keypoint tables: the images' "own" pixels, "256" or "patn"
+    frame: str = "auto"  # of keypoints: the images' "own" pixels, "256", "patn", or a size such as "512x768"
+    zero: str = "auto"  # keypoints at (0, 0): "missing", "present", or missing where they recur
+    missing: str = "warn"  # of names in tables and lists that no image has: "warn" of them, or "refuse"
 
     def __post_init__(self) -> None:
         _check_rules(self)
@@ -125,7 +131,7 @@ class Entry:
 class Listing:
     "What a source offers: images in storing order, how many each step left, and what was left out and why."
 
-    layout: str  # in-shop, pg2, patn, people or folder
+    layout: str  # in-shop, pg2, patn, market, people or folder
     entries: list[Entry]
     # (condition, target) by name; None: every ordered pair of one outfit
     pairs: list[tuple[str, str]] | None
@@ -151,70 +157,30 @@ class _Ledger:
         self.rejected += [(image, reason) for image, reason in reasons if reason is not None]
         self.counts[step] = len(self.images)
 
-# %% ../../nbs/photos/07_layouts.ipynb #c6b7d384
-_RECOGNISED = (
-    "Recognised are: DeepFashion In-shop (Img/img/WOMEN/… with Eval/list_eval_partition.txt), "
-    "PG2 (filted_up_train, filted_up_test, PoseFiltered/*.p), PATN (train, test, *.lst, *.csv), "
-    "one subfolder a person, or one folder of images."
-)
-
-
-def _layout(files: Files) -> str:
-    if not files.images:
-        raise UserError(_nothing_found(files))
-    if any("filted_up_train" in image.split("/")[:-1] for image in files.images):
-        return "pg2"
-    if sum(parse_name(image) is not None for image in files.images) > len(files.images) / 2:
-        lists = {Path(name).name for name in files.others}
-        return (
-            "patn"
-            if {"train.lst", "test.lst"} <= lists or all(map(folder_split, files.images))
-            else "in-shop"
-        )
-    return "people" if len({os.path.dirname(image) for image in files.images}) > 1 else "folder"
-
-
-def _nothing_found(files: Files) -> str:
-    found = sorted({name.split("/")[0] for name in files.others} | {name for name, _ in files.rejected})
-    archives = [name for name in files.others if name.endswith((".zip", ".tar", ".gz"))]
-    hints = (
-        [f"Unpack {archives[0]} first."]
-        if archives
-        else [f"{name}: {why}." for name, why in files.rejected[:1]]
-    )
-    return " ".join(
-        [
-            f"{files.root} holds no image that can be used (found: "
-            f"{', '.join(found[:5]) or 'nothing'}"
-            f"{' …' if len(found) > 5 else ''}).",
-            *hints,
-            _RECOGNISED,
-        ]
-    )
-
-# %% ../../nbs/photos/07_layouts.ipynb #71ad3cb4
+# %% ../../nbs/photos/07_layouts.ipynb #07c8c231
 def _set_copies_aside(ledger: _Ledger) -> None:
-    "Forget mirrored copies and second resolutions; count them."
-    mirrored = {image for image in ledger.images if "filted_up_train_flip" in image.split("/")[:-1]}
-    high = {image: name_key(image) for image in ledger.images if "img_highres" in image.split("/")[:-1]}
-    others = {name_key(image) for image in ledger.images if image not in high}
-    doubled = {image for image, key in high.items() if key in others}
-    for label, copies in (
-        ("mirrored copies, not needed", mirrored),
-        ("copies in img_highres, not used", doubled),
-    ):
-        if copies:
-            ledger.counts[label] = len(copies)
-            ledger.images = [image for image in ledger.images if image not in copies]
+    "Forget what repeats other images; count it."
+    for label, those in copies(ledger.images).items():
+        if those:
+            ledger.counts[label] = len(those)
+            ledger.images = [image for image in ledger.images if image not in those]
+
+
+def _leave_out_nobody(ledger: _Ledger) -> None:
+    "Leave out what names mark as no person, in data sets that do so."
+    known = {image: found for image in ledger.images if (found := parse_pedestrian(image))}
+    if known:
+        ledger.keep("of people", lambda image: known[image].nobody if image in known else None)
 
 # %% ../../nbs/photos/07_layouts.ipynb #4c1fa422
 def _read_poses(
     files: Files, index: NameIndex, keypoints: str | Path | None, rules: Rules, layout: str
 ) -> ImagePoses:
-    "All poses. In a folder of one's own, a row without an image is an error: somebody mistyped a name."
-    poses = ImagePoses(files.root, index, rules.person, rules.frame)
+    "All poses. In a folder of one's own, a row that may mean several images is an error."
+    poses = ImagePoses(files.root, index, rules.person, rules.frame, rules.zero)
     for path, name in keypoint_files(files, keypoints):
         poses.read(path, name)
+    poses.finish()
     if not poses.files:
         raise UserError(
             f"{keypoints or files.root} holds no keypoints for the {len(files.images)} images "
@@ -222,11 +188,12 @@ def _read_poses(
             "PG2's pickles or OpenPose's files, or let the estimator find the keypoints: "
             "--keypoints estimate."
         )
-    if poses.strangers and layout in ("people", "folder"):
-        name, path = poses.strangers[0]
+    in_doubt = [(name, path) for name, path in poses.strangers if index.in_doubt(name)]
+    if in_doubt and layout in ("people", "folder"):
+        name, path = in_doubt[0]
         raise UserError(
-            f'{path} names the image "{name}", but there is no such file in {files.root}, or '
-            "several in different folders: correct or remove the row, or add the image."
+            f'{path} names the image "{name}", but several in different folders of {files.root} are called '
+            "that: write the folder before the name."
         )
     return poses
 
@@ -253,14 +220,16 @@ def _divide(
     index: NameIndex,
     owned: dict[str, tuple[str, str]],
     rules: Rules,
+    listed: ListedPairs,
 ) -> tuple[Split, dict[str, tuple[str, str]], list[str]]:
     "The split; the owners, whose outfits end in the split if frames of one person are split; warnings."
     trial = _Ledger(ledger.images, [])
     _filter(trial, poses, rules)  # what is left in the end tells who can be tested
-    split = split_images(files, ledger.images, index, owned, trial.images, rules.split)
+    split = split_images(files, ledger.images, index, owned, trial.images, rules.split, listed)
     unlisted = "not in the lists of the split" if split.files else "in neither a train nor a test folder"
     ledger.keep("in a split", lambda image: None if image in split.of else unlisted)
     if split.how.startswith("frames"):
+        check_listed(split, listed)
         owned = {
             image: (identity, f"{outfit} {split.of[image]}") for image, (identity, outfit) in owned.items()
         }
@@ -270,6 +239,7 @@ def _divide(
             ["There is one identity only, so its frames are split: every result is an overfitting check."],
         )
     leaking, warnings = find_leaks(ledger.images, owned, split.of)
+    check_listed(split, listed)
     ledger.keep(
         "of outfits in one split",
         lambda image: "its outfit is tested, filed under another category" if image in leaking else None,
@@ -277,22 +247,14 @@ def _divide(
     return split, owned, warnings
 
 # %% ../../nbs/photos/07_layouts.ipynb #28b0da78
-def _about_folders(layout: str, owned: dict[str, tuple[str, str]]) -> list[str]:
-    "A warning if the folders taken for people may be days or outfits of one: if all lie in one folder."
-    shared = "/".join(shared_folders(list(owned)))
-    people = sorted({identity for identity, _ in owned.values()})
-    if layout != "people" or not shared or len(people) == 1:
+def _about_strangers(where: str, names: list[str], rules: Rules) -> list[str]:
+    "A warning of names that no image has, if there are any; `UserError` where the rules say so."
+    if not names:
         return []
-    return [
-        f"The folders below {shared}/ are taken for people "
-        f"({', '.join(people[:3])}{', …' if people[3:] else ''}): "
-        f"if all show one person, put that person's images into one folder."
-    ]
-
-
-def _about_strangers(where: str, names: list[str]) -> list[str]:
-    text = f"{len(names)} names in the {where} have no image in the folder, for example "
-    return [f'{text}"{names[0]}".'] if names else []
+    text = f'{len(names)} names in the {where} have no image in the folder, for example "{names[0]}"'
+    if rules.missing == "refuse":
+        raise UserError(f"{text}: add the images or remove the rows, or take --rule missing=warn.")
+    return [f"{text}."]
 
 
 def _digests(paths: list[Path]) -> dict[str, str]:
@@ -300,17 +262,6 @@ def _digests(paths: list[Path]) -> dict[str, str]:
     if len(paths) <= 20:
         return {path.name: file_hash(path) for path in paths}
     return {f"{len(paths)} files": hashlib.sha256("".join(map(file_hash, paths)).encode()).hexdigest()}
-
-# %% ../../nbs/photos/07_layouts.ipynb #678473b4
-_SOURCES = {
-    "in-shop": "DeepFashion In-shop",
-    "pg2": "DeepFashion as PG2 prepared it",
-    "patn": "DeepFashion as PATN prepared it",
-}
-_LICENCES = (
-    ("DeepFashion: non-commercial research and education only", _SOURCES),
-    ("that of the images' owner", ("people", "folder")),
-)
 
 # %% ../../nbs/photos/07_layouts.ipynb #b1b71021
 def _entries(
@@ -327,9 +278,12 @@ def _entries(
     return entries
 
 
-def _nothing_left(root: Path, ledger: _Ledger) -> UserError:
+def _nothing_left(root: Path, ledger: _Ledger, poses: ImagePoses) -> UserError:
     reason, number = Counter(reason for _, reason in ledger.rejected).most_common(1)[0]
     hint = "; take the largest of them with --rule person=largest." if " people" in reason else "."
+    if reason.startswith("no row") and poses.strangers:
+        name, path = poses.strangers[0]
+        hint = f', and {path} names others, such as "{name}": write the names of the images there.'
     return UserError(
         f"No image of {root} is left; the most frequent reason ({number} images): {reason}{hint}"
     )
@@ -341,28 +295,33 @@ def list_source(folder: str | Path, keypoints: str | Path | None = None, rules: 
     The layout is told by looking. `keypoints`: a table, PG2's `all_peaks_dic_*.p`, or a folder with
     keypoint files; otherwise those in `folder`. No pixel is read. Raises `UserError` for a folder that
     cannot be used: no images or keypoints, two images of one name, a broken table or list, an outfit in
-    both splits.
+    both splits, and lists of pairs that contradict the split.
     """
     root = Path(folder)
     files = files_below(root)
-    layout = _layout(files)
+    layout = recognise(files)
     ledger = _Ledger(files.images, files.rejected)
     ledger.counts["images found"] = len(files.images)
     _set_copies_aside(ledger)
     index = NameIndex(ledger.images)
     poses = _read_poses(files, index, keypoints, rules, layout)
-    split, owned, warnings = _divide(ledger, files, poses, index, owners(ledger.images), rules)
-    warnings += _about_folders(layout, owned)
+    listed = read_listed_pairs(files, index)
+    _leave_out_nobody(ledger)
+    split, owned, warnings = _divide(ledger, files, poses, index, owners(ledger.images), rules, listed)
+    warnings += about_people(layout, owned) + files.about_systems()
     _filter(ledger, poses, rules)
+    warnings += _about_strangers("keypoint files", [name for name, _ in poses.strangers], rules)
+    warnings += _about_strangers("lists of the split", split.strangers, rules)
+    warnings += _about_strangers("lists of pairs", listed.strangers, rules)
     if not ledger.images:
-        raise _nothing_left(root, ledger)
+        raise _nothing_left(root, ledger, poses)
     entries = _entries(root, ledger, poses, split, owned)
     lists = pair_lists(files, rules.pairs)
     outfits = {entry.name: entry.outfit for entry in entries}
-    listed = [pair for path in lists for pair in read_pairs(path)]
-    pairs = choose_pairs(listed, index, outfits, split.of, ledger.counts)
-    warnings += _about_strangers("keypoint files", [name for name, _ in poses.strangers])
-    warnings += _about_strangers("lists of the split", split.strangers)
+    wanted = [pair for path in lists for pair in listed.pairs[path]]
+    pairs = choose_pairs(wanted, index, outfits, split.of, ledger.counts)
+    warnings += poses.warnings
+    warnings += about_unused(listed, index, outfits, split.of) if lists else []
     parameters = {
         "rules": dataclasses.asdict(rules),
         "split": split.how,
@@ -370,7 +329,7 @@ def list_source(folder: str | Path, keypoints: str | Path | None = None, rules: 
         "lists": _digests(split.files),
         "pair lists": _digests(lists),
     }
-    licence = next(text for text, layouts in _LICENCES if layout in layouts)
+    source, licence = origin(layout, files.images)
     return Listing(
         layout,
         entries,
@@ -378,7 +337,7 @@ def list_source(folder: str | Path, keypoints: str | Path | None = None, rules: 
         ledger.counts,
         ledger.rejected,
         parameters,
-        f"{_SOURCES.get(layout, 'images')}, folder {root.resolve().name}",
+        f"{source}, folder {root.resolve().name}",
         licence,
         warnings,
     )

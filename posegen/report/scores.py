@@ -15,8 +15,9 @@ import numpy as np
 
 from ..metrics.folders import FolderScores, how_measured
 from ..metrics.similarity import PROTOCOLS
-from .table import Cell, Table, write_table, written
+from .table import Cell, Table, plain, write_table, written
 from ..system.files import atomic_path
+from ..system.output import readable
 
 # %% ../../nbs/report/06_scores.ipynb #dd4bbe71
 _DIGITS = {"PSNR": 2, "L1": 2, "gradient": 2, "gradient of the target": 2}
@@ -62,6 +63,7 @@ def _remarks(scores: FolderScores) -> list[str]:
         if missing := int((~np.isfinite(values)).sum()):
             why = "the two images are equal" if metric == "PSNR" else "the mask is empty"
             remarks.append(f"{metric} leaves out {missing} pairs where {why}.")
+    remarks += scores.remarks
     remarks += [f"Not measured: {metric}. {why}" for metric, why in scores.left_out.items()]
     return remarks + [
         f"Protocol `{name}`: {protocol.description}"
@@ -80,7 +82,7 @@ def _write_images(scores: FolderScores, path: Path) -> None:
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([written(value) for value in row] for row in zip(*columns.values()))
+        writer.writerows([written(plain(value)) for value in row] for row in zip(*columns.values()))
 
 
 def write_scores(scores: FolderScores, folder: str | Path) -> list[Path]:
@@ -90,6 +92,6 @@ def write_scores(scores: FolderScores, folder: str | Path) -> list[Path]:
     tables = write_table(scores_table(scores), folder / "scores")
     with atomic_path(summary) as temporary:
         text = json.dumps(scores.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(readable(text) + "\n", encoding="utf-8")
     _write_images(scores, images)
     return [*tables, summary, images]

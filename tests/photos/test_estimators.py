@@ -275,7 +275,7 @@ def bad_folder(root):
         "empty.png": (b"", "not an image of a kind"),
         "text.jpg": (b"hello", "not an image of a kind"),
         "photo.heic": (b"\0\0\0\x18ftypheic" + bytes(20), "HEIC"),
-        "gif.png": (b"GIF89a" + bytes(20), "not an image of a kind"),
+        "gif.png": (b"GIF89a" + bytes(20), "damaged"),
         "zeros.webp": (bytes(1000), "not an image of a kind"),
     }
     for name, (content, _) in files.items():

@@ -555,14 +555,6 @@ def test_a_bad_in_shop_folder(in_shop, spoil, sentence):
             r'keypoints.csv begins with "name:keypoints_x:keypoints_y", but its first line must be',
         ),
         (
-            lambda root: edit(root / "keypoints.csv", "photo 0.png", "photo 99.png"),
-            r'names the image "Zoé 00000001/01/photo 99.png", but there is no such file',
-        ),
-        (
-            lambda root: edit(root / "keypoints.csv", "Zoé 00000001/01/photo 0.png", "../../../etc/passwd"),
-            r'names the image "../../../etc/passwd", but there is no such file',
-        ),
-        (
             lambda root: [(root / f"{part}.lst").write_text("photo 0.png\n") for part in ("train", "test")],
             r'The image "photo 0.png" is in both splits, in .*test.lst for test: keep it in one',
         ),
@@ -587,7 +579,7 @@ def test_a_bare_name_that_two_folders_share(tmp_path):
     trees.write_table(tmp_path / "keypoints.csv", [row])
     for person in ("anna", "bob"):
         trees.save(tmp_path / person / "1.jpg", np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(UserError, match='names the image "1.jpg", .* or several in different folders'):
+    with pytest.raises(UserError, match='names the image "1.jpg", but several in different folders'):
         list_source(tmp_path)
 
 
