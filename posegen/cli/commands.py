@@ -7,6 +7,7 @@ __all__ = ['app', 'reproduce', 'prepare', 'estimate', 'export', 'train', 'evalua
 
 # %% ../../nbs/cli/02_commands.ipynb #30361ff2
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +25,8 @@ from posegen.cli.options import (
     parse_overrides,
     whole_number,
 )
-from ..core import Config, UserError
+from ..core import DEFAULT_WEIGHTS, Config, UserError
+from ..system.files import make_folder
 
 # %% ../../nbs/cli/02_commands.ipynb #d12561c2
 app = typer.Typer(
@@ -59,6 +61,15 @@ def reproduce(
             "folder claims of the figures)",
         ),
     ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number,
+            metavar="N",
+            help="steps that run side by side where none needs the other (default: for small images on a CPU "
+            "as many as there are cores, four at most; else one)",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="run every step, also what is up to date")] = False,
     runs: Annotated[
         str | None,
@@ -78,20 +89,21 @@ def reproduce(
 
     chosen = (parse_overrides(changes), force, runs, figures)
     if seeds is None:
-        manifest.reproduce(preset, data, *chosen, processes)
+        manifest.reproduce(preset, data, *chosen, processes, at_once)
     elif processes != 1:
         raise UserError("--seeds trains in one process; leave out --processes.")
     elif data != "embedded":
         raise UserError("--seeds repeats the runs on the embedded people; leave out --data.")
     else:
-        manifest.reproduce_seeds(preset, seeds, *chosen)
+        manifest.reproduce_seeds(preset, seeds, *chosen, at_once)
 
 # %% ../../nbs/cli/02_commands.ipynb #f085329b
-_SOURCE = """"embedded"; a folder: DeepFashion (official In-shop, PG2's or PATN's files), one subfolder a person, or
-images with a keypoint CSV; the report's dense HDF5; a store"""
+_SOURCE = """"embedded"; a folder: DeepFashion (official In-shop, PG2's or PATN's files), Market-1501 or DukeMTMC, one
+subfolder a person, or images of one person, with a keypoint CSV; the report's dense HDF5; a store"""
 _RULE = """change one rule; may be repeated: require=any or the keypoints that an image must show, joined by commas
 (default: both shoulders and hips); least=8 keypoints; person=only or largest of several; split=official, list, folder
-or identity; pairs=list or all; frame=own, 256 or patn (what the keypoints of a table count in)"""
+or identity; pairs=list or all; frame=own, 256, patn or a size such as 512x768 (what the keypoints count in);
+zero=missing or present (keypoints at 0, 0); missing=warn of names in tables that no image has, or refuse"""
 
 
 @app.command(epilog=example("posegen prepare DeepFashion/ data/deepfashion.h5 --preset paper"))
@@ -136,7 +148,12 @@ def prepare(
 @app.command(epilog=example("posegen estimate photos/ photos.csv"))
 def estimate(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="the photographs, in subfolders too")],
-    out: Annotated[str, typer.Argument(metavar="OUT", help="a table (.csv), or a folder for OpenPose JSON")],
+    out: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT", help="a table (.csv), COCO results (.json), or a folder for OpenPose JSON"
+        ),
+    ],
     person: Person = "largest",
     workers: Workers = None,
 ) -> None:
@@ -146,15 +163,20 @@ def estimate(
     counts, rejected = estimate_folder(folder, out, person, workers=workers)
     for name, reason in rejected[:20]:
         print(f"without keypoints: {name} ({reason})")
-    if len(rejected) > 20:
-        print(f"without keypoints: {len(rejected) - 20} more")
+    for reason, number in Counter(reason for _, reason in rejected[20:]).most_common():
+        print(f"without keypoints: {number:,} more ({reason})")
     print("\n".join(f"{name}: {count:,}" for name, count in counts.items()))
 
 
 @app.command(epilog=example("posegen export data/photos.h5 photos.csv"))
 def export(
     store: Annotated[str, typer.Argument(metavar="STORE", help="made by posegen prepare")],
-    out: Annotated[str, typer.Argument(metavar="OUT", help="a table (.csv), or a folder for OpenPose JSON")],
+    out: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT", help="a table (.csv), COCO results (.json), or a folder for OpenPose JSON"
+        ),
+    ],
 ) -> None:
     """Write the keypoints of a store for other programs.
 
@@ -203,6 +225,7 @@ def train(
     from posegen.training.stages import train_stage1, train_stage2
 
     config, watchers = _config(preset, changes), []
+    make_folder(out)
     if tensorboard:
         from posegen.report.watching import TensorBoardLog
 
@@ -227,16 +250,22 @@ def _score_folders(
     classifier: str | None,
     inception: str | None,
     workers: int | None,
+    reference: str | None,
     out: str | None,
 ) -> None:
     from posegen.metrics.folders import score_folders
     from posegen.report.scores import scores_table, write_scores
 
-    protocols: Any = "all" if "all" in protocol else list(protocol)
-    scores = score_folders(generated, target, protocols, keypoints, masks, classifier, inception, workers)
-    print(scores_table(scores).markdown())
     if out is not None:
-        print("\nwritten: " + ", ".join(str(path) for path in write_scores(scores, out)))
+        make_folder(out)  # before the work, which would be lost
+    protocols: Any = "all" if "all" in protocol else list(protocol)
+    scores = score_folders(
+        generated, target, protocols, keypoints, masks, classifier, inception, workers, reference
+    )
+    paths = write_scores(scores, out) if out is not None else []  # first what is kept, then what is said
+    print(scores_table(scores).markdown())
+    if paths:
+        print("\nwritten: " + ", ".join(map(str, paths)))
 
 
 def _evaluate_weights(
@@ -245,19 +274,17 @@ def _evaluate_weights(
     from posegen.report.rows import ROWS
     from posegen.runs import execute, job
 
-    folders = {adversary: folder for adversary, _, folder in (pair.partition("=") for pair in stage2)}
-    for adversary, folder in folders.items():
-        if adversary not in ROWS or not folder:
-            raise UserError(
-                f'--stage2 takes ADVERSARY=FOLDER with one of {", ".join(ROWS)}, not "{adversary}".'
-            )
+    folders = {name: folder for name, _, folder in (pair.partition("=") for pair in stage2)}
+    for name, folder in folders.items():
+        if name not in ROWS or not folder:
+            raise UserError(f'--stage2 takes ADVERSARY=FOLDER with one of {", ".join(ROWS)}, not "{name}".')
     _config(preset, changes)  # finds a mistake before the notebook starts, which makes its own configuration
-    common = dict(preset=preset, overrides=parse_overrides(changes))
-    parameters = dict(common, store=store, stage1=stage1, stage2=folders, out=out)
+    parameters = dict(preset=preset, overrides=parse_overrides(changes), store=store, stage1=stage1, out=out)
+    parameters |= dict(stage2=folders, warping="", warping_stage2={})  # only what was asked for
     work = job.Job("evaluate", job.experiments_folder() / "40_evaluate.ipynb", parameters)
-    work.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(work.folder)
     execute.execute(work)
-    print(f"Numbers: {work.folder / 'evaluation.json'}; the notebook with its pictures: {work.executed}")
+    print(f"Numbers: {out}/evaluation.json; the notebook with its pictures: {work.executed}")
 
 # %% ../../nbs/cli/02_commands.ipynb #803187f1
 _EVALUATE = (
@@ -279,7 +306,9 @@ def evaluate(
         typer.Option(metavar="ADVERSARY=FOLDER", help="folders of trained stages 2; several may follow"),
     ] = None,
     generated: Annotated[str | None, _folder("images to score")] = None,
-    target: Annotated[str | None, _folder("the true images, under the same names")] = None,
+    target: Annotated[
+        str | None, _folder("the true images, under the same names, or those in SOURCE_2_TARGET")
+    ] = None,
     protocol: Annotated[
         list[str] | None,
         typer.Option(help='how to measure SSIM in two folders: names, or "all" (default)'),
@@ -295,6 +324,10 @@ def evaluate(
     inception: Annotated[
         str | None, typer.Option(metavar="FILE", help="weights of Inception-v3 (2015), if you have them")
     ] = None,
+    reference: Annotated[
+        str | None,
+        _folder("compare the set with these images instead of the targets, such as those of training"),
+    ] = None,
     workers: Workers = None,
     out: Annotated[
         str | None, _folder("for evaluation.json and the executed notebook, or for the tables of scores")
@@ -309,7 +342,7 @@ def evaluate(
     if (generated is None) != (target is None):
         raise UserError("--generated and --target go together: two folders with images of the same names.")
     if generated is not None and target is not None:
-        others = (keypoints, masks, classifier, inception, workers, out)
+        others = (keypoints, masks, classifier, inception, workers, reference, out)
         _score_folders(generated, target, protocol or ["all"], *others)
     elif store is None or stage1 is None or out is None:
         raise UserError(
@@ -334,9 +367,10 @@ def transfer(
     model: Annotated[
         str,
         typer.Option(
-            metavar="NAME|FOLDER", help='weights: a name, or a folder of runs; "embedded" come with posegen'
+            metavar="NAME|FOLDER",
+            help='weights: a name, or a folder of runs; "warping", and "embedded" of the report, come with posegen',
         ),
-    ] = "embedded",
+    ] = DEFAULT_WEIGHTS,
     keypoints: Annotated[
         str | None, typer.Option(metavar="KEYPOINTS", help="those of PHOTO, if they are known")
     ] = None,

@@ -6,7 +6,6 @@
 __all__ = ['describe', 'describe_store']
 
 # %% ../../nbs/cli/03_describe.ipynb #3aa200ee
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,26 +21,27 @@ def describe(path: str | Path) -> list[str]:
     path = Path(path)
     if not path.exists():
         raise UserError(f"There is no {path}.")
-    if path.is_dir():
-        lines = _describe_folder(path)
-    elif path.suffix == ".h5":
-        from posegen.data.store import open_store
-
-        lines = describe_store(open_store(path))
-    elif path.suffix == ".safetensors":
-        lines = _describe_weights(path)
-    elif path.suffix == ".pt":
-        lines = _describe_checkpoint(path)
-    elif path.suffix == ".json":
-        lines = _describe_json(path)
-    else:
-        lines = []
+    try:
+        lines = _lines(path)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
+        raise UserError(f"{path} is damaged: what it says is not as posegen writes it.") from None
     if not lines:
         raise UserError(
             f"{path} is nothing that posegen writes: it describes stores (.h5), weights "
             "(.safetensors), checkpoints (.pt), manifests (.json) and folders of runs."
         )
     return lines
+
+
+def _lines(path: Path) -> list[str]:
+    if path.is_dir():
+        return _describe_folder(path)
+    if path.suffix == ".h5":
+        from posegen.data.store import open_store
+
+        return describe_store(open_store(path))
+    kinds = {".safetensors": _describe_weights, ".pt": _describe_checkpoint, ".json": _describe_json}
+    return kinds[path.suffix](path) if path.suffix in kinds else []
 
 
 def describe_store(store: "Store") -> list[str]:
@@ -60,32 +60,31 @@ def describe_store(store: "Store") -> list[str]:
 
 # %% ../../nbs/cli/03_describe.ipynb #0de95c27
 def _describe_config(config: dict[str, Any]) -> list[str]:
-    deviations = Config.from_dict(config).deviations()
+    known = Config.from_dict(config)
+    deviations = known.deviations()
     return [
-        f"preset {config['preset']}, seed {config['seed']}; {len(deviations)} fields leave the report",
+        f"preset {known.preset}, seed {known.seed}; {len(deviations)} fields leave the report",
         *(f"  {name}: {ours} (report: {theirs})" for name, theirs, ours in deviations),
     ]
 
 
 def _describe_weights(path: Path) -> list[str]:
-    from safetensors import SafetensorError, safe_open
+    from posegen.training.side_files import tensors_in
 
-    try:
-        with safe_open(path, "pt") as file:
-            shapes = [file.get_slice(name).get_shape() for name in file.keys()]
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged or no safetensors file ({error}).") from None
+    shapes = [shape for _, shape in tensors_in(path).values()]
     lines = [f"weights {path}: {len(shapes)} tensors, {sum(math.prod(shape) for shape in shapes):,} numbers"]
     description = path.with_suffix(".json")
     return lines + (_describe_json(description) if description.exists() else [])
 
 
 def _describe_checkpoint(path: Path) -> list[str]:
-    from posegen.training.checkpoints import load_checkpoint
+    from posegen.training.checkpoints import check_facts, foreign_refused, load_checkpoint
 
     state = load_checkpoint(path)
-    if not isinstance(state, dict) or not {"done", "seconds", "config"} <= set(state):
+    if state is None:
         raise UserError(f"{path} is no training checkpoint that can be read.")
+    with foreign_refused(path):
+        check_facts(state)
     return [
         f"checkpoint {path}: after step {state['done']}, {state['seconds']:.0f} s of training",
         *_describe_config(state["config"]),
@@ -94,12 +93,10 @@ def _describe_checkpoint(path: Path) -> list[str]:
 # %% ../../nbs/cli/03_describe.ipynb #c67be64a
 def _describe_json(path: Path) -> list[str]:
     from posegen.runs.execute import duration
+    from posegen.training.side_files import read_facts
 
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise UserError(f"{path} is damaged: it is no JSON.") from None
-    if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
+    content = read_facts(path, "copy it again")
+    if not isinstance(content.get("config"), dict):
         return []
     if "steps" in content and isinstance(content["steps"], dict):
         data = content["data"]
@@ -118,10 +115,11 @@ def _describe_json(path: Path) -> list[str]:
 
 def _describe_folder(path: Path) -> list[str]:
     from posegen.runs.execute import duration
+    from posegen.training.side_files import read_facts
 
     lines = []
     for stamp in sorted(path.glob("stamp.json")) + sorted(path.glob("*/stamp.json")):
-        content = json.loads(stamp.read_text(encoding="utf-8"))
+        content = read_facts(stamp, "run again")
         lines.append(
             f"{stamp.parent}: {duration(content['seconds'])}, finished {content['finished']}, "
             f"sources {content.get('sources', 'unknown')[:10]}"

@@ -20,6 +20,7 @@ import typer
 from .commands import app
 from .options import repeated
 from ..core import ProcessLost, Terminated, UserError, nearest_name
+from ..system.output import harmless, patient_output
 
 # %% ../../nbs/cli/04_entry.ipynb #90fd3f6a
 # click's UsageError, which typer carries along under a private name
@@ -50,11 +51,24 @@ def _about_words(error: Any) -> str:
 
 # %% ../../nbs/cli/04_entry.ipynb #64ca7159
 def main(words: list[str] | None = None) -> int:
-    "Run the command line and return its exit status."
+    "Run the command line and return its exit status; what it prints can fail without harm."
     words = sys.argv[1:] if words is None else words
     if "_POSEGEN_COMPLETE" in os.environ:  # the shell asks what could come next
         app(prog_name="posegen")
+    asks_for_help = not {"--help", "-h"}.isdisjoint(words)  # typer's own text, which may hold colours
+    with patient_output(raw=asks_for_help) as streams:
+        status = _status(words)
+    lost = next((stream.error for stream in streams if stream.error is not None), None)
+    if lost is not None and status == 0:
+        return _complain(
+            f"not all of the output could be written ({lost.strerror}); the work itself is done.", 2
+        )
+    return status
+
+
+def _status(words: Sequence[str]) -> int:
     try:
+        _check_words(words)
         with _heed_termination():
             return _run(words)
     except WrongWords as error:
@@ -63,18 +77,41 @@ def main(words: list[str] | None = None) -> int:
         return _complain(str(error), 2)
     except KeyboardInterrupt as stop:
         return _complain(f"stopped; {_after_stop(words)}", 143 if isinstance(stop, Terminated) else 130)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _complain("the disk is full; free some space and run the same command again.", 2)
-        if error.filename is None:
+    except BrokenPipeError:
+        return 0  # typer's help, to somebody who has read enough
+    except UnicodeEncodeError as error:
+        if "surrogates" not in error.reason:
             raise
-        return _complain(f"{error.filename}: {error.strerror}.", 2)
+        return _complain(
+            f"A name holds bytes that are no text ({str(error.object)[:80]}): rename that file.", 2
+        )
+    except OSError as error:
+        return _about_system(error)
     except Exception as error:
         from posegen.runs.execute import JobFailed  # only now: it would slow down every --help
 
         if not isinstance(error, (JobFailed, ProcessLost)):
             raise
         return _complain(str(error), 1)
+
+
+def _about_system(error: OSError) -> int:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _complain("the disk is full; free some space and run the same command again.", 2)
+    if error.filename is None:
+        raise error
+    return _complain(f"{error.filename}: {error.strerror}.", 2)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    "Raise `UserError` for a word that is no text, such as a name in another encoding than UTF-8."
+    for word in words:
+        try:
+            os.fsencode(word).decode("utf-8")
+        except UnicodeDecodeError:
+            raise UserError(
+                f"The name {word} is not in UTF-8, as posegen's files need it: rename it."
+            ) from None
 
 # %% ../../nbs/cli/04_entry.ipynb #a84b7fd3
 @contextmanager
@@ -104,5 +141,5 @@ def _after_stop(words: Sequence[str]) -> str:
 
 
 def _complain(message: str, status: int) -> int:
-    print(f"posegen: {' '.join(message.split())}", file=sys.stderr)
+    print(harmless(f"posegen: {' '.join(message.split())}"), file=sys.stderr)
     return status

@@ -14,11 +14,11 @@ from typing import Any
 
 from ..core import Config, UserError
 from ..core import preset as configuration
-from .execute import duration, run_jobs
+from .execute import choose_at_once, duration, run_jobs
 from .graph import report_jobs
 from .job import Job, versions
 from .seeds import seed_jobs
-from ..system.files import lock_folder, read_json, write_json
+from ..system.files import lock_folder, make_folder, read_json, write_json
 from ..system.provenance import text_hash
 
 # %% ../../nbs/runs/05_manifest.ipynb #530ca3e9
@@ -83,22 +83,36 @@ def reproduce(
     runs: str | None = None,  # folder of the runs; default: runs/NAME
     figures: str | None = None,  # folder of tables and figures; default: figures, or figures/NAME
     processes: int = 1,  # that share each training step: GPUs of this machine
+    at_once: int | None = None,  # jobs that run side by side; default: as `choose_at_once` says
 ) -> dict[str, Any]:
     "Run every step of the report that is not up to date, write the manifest, and return it."
     began = time.monotonic()
+    config = configuration(preset, **(overrides or {}))
     jobs = report_jobs(preset, data, overrides, runs, figures, processes)
+    at_once, threads = choose_at_once(config, processes, at_once)
+    make_folder(jobs[-1].parameters["figures"])  # before hours of work for them
     with _alone_in(jobs[0].folder.parent):
-        stamps = run_jobs(jobs, force)
+        print(_at_once_in_words(at_once, threads), flush=True)
+        stamps = run_jobs(jobs, force, at_once=at_once, threads=threads)
         path = Path(jobs[-1].parameters["figures"]) / "manifest.json"
         manifest = read_json(path)
         ran = [name for name, stamp in stamps.items() if stamp["ran"]]
         if ran or manifest.get("key") != stamps["report"]["key"]:
-            manifest = make_manifest(jobs, stamps, configuration(preset, **(overrides or {})), data)
+            manifest = make_manifest(jobs, stamps, config, data)
             write_json(path, manifest)
     took = duration(time.monotonic() - began)
     done = f"{len(ran)} of {len(jobs)} steps run in {took}" if ran else "Nothing to do"
     print(f"{done}. Tables, figures and manifest: {path.parent}/")
     return manifest
+
+
+def _at_once_in_words(at_once: int, threads: int | None) -> str:
+    words = f"{at_once} {'job' if at_once == 1 else 'jobs'} at once"
+    if threads:
+        words += (
+            f", {threads} {'thread' if threads == 1 else 'threads'} for each that can stand beside another"
+        )
+    return words
 
 # %% ../../nbs/runs/05_manifest.ipynb #83fb0bf7
 def reproduce_seeds(
@@ -108,25 +122,27 @@ def reproduce_seeds(
     force: bool = False,  # run everything, changed or not
     runs: str | None = None,  # folder of the runs; default: runs/PRESET
     figures: str | None = None,  # folder of tables and figures; the claims go to its folder `claims`
+    at_once: int | None = None,  # jobs that run side by side; default: as `choose_at_once` says
 ) -> dict[str, Any]:
     "Reproduce the report on embedded people with several seeds and test its claims; returns their manifest."
     if seeds < 1:
         raise UserError(f"{seeds} seeds cannot be run; give 1 or more (the claims need 3).")
     began = time.monotonic()
+    config = configuration(preset, **(overrides or {}))
+    at_once, threads = choose_at_once(config, wanted=at_once)
     groups = seed_jobs(preset, seeds, overrides, runs, figures)
     jobs = list({job.name: job for group in groups for job in group}.values())
-    reproduce(preset, "embedded", overrides, force, runs, figures)
+    reproduce(preset, "embedded", overrides, force, runs, figures, at_once=at_once)
     finished = {job.name for job in report_jobs(preset, "embedded", overrides, runs, figures)}
     with _alone_in(jobs[0].folder.parent):
         # With `force` the first seed has just been run anew; what follows from it may not be skipped.
         for job in jobs if force else []:
             if job.name not in finished:
                 (job.folder / "stamp.json").unlink(missing_ok=True)
-        stamps = run_jobs(jobs)
+        stamps = run_jobs(jobs, at_once=at_once, threads=threads)
         path = Path(jobs[-1].parameters["figures"]) / "manifest.json"
         manifest = read_json(path)
         if stamps["claims"]["ran"] or manifest.get("key") != stamps["claims"]["key"]:
-            config = configuration(preset, **(overrides or {}))
             manifest = make_manifest(jobs, stamps, config, "embedded", seeds)
             write_json(path, manifest)
     ran = sum(stamp["ran"] for stamp in stamps.values())

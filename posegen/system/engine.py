@@ -22,6 +22,7 @@ from accelerate.utils import broadcast, reduce
 from torch import Tensor, nn
 
 from ..core import Config, ProcessLost, Terminated, UserError, best_device
+from .machine import check_launch
 
 # %% ../../nbs/system/06_engine.ipynb #dab5dce7
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -65,6 +66,7 @@ class Group:
     "The processes that share a step: this one has number `rank` of `processes`, counted from 0."
 
     def __init__(self, on_cpu: bool):
+        check_launch()
         # without the word it believes to be alone where there is no GPU
         self.state = PartialState(cpu=on_cpu)
         self.processes, self.rank = self.state.num_processes, self.state.process_index

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import posegen
+from posegen.core import ADVERSARY_NAMES
 from posegen.runs.job import experiments_folder
 
 ROOT = Path(posegen.__file__).parents[1]
@@ -20,7 +21,8 @@ from posegen.system.provenance import function_hash, notebook_code_hash, noteboo
 keys = {job.name: [notebook_hash(job.notebook), notebook_code_hash(job.notebook)] for job in report_jobs("quick")}
 print(json.dumps(keys | {"block of prepare": function_hash("posegen.data.prepare")}))
 """
-TRAINING = ["stage1", "stage2-pair", "stage2-triplet", "stage2-wgan_triplet"]
+STAGE2 = [f"{kind}stage2-{name}" for kind in ("", "warping-") for name in ADVERSARY_NAMES]
+TRAINING = ["stage1", "warping-stage1", *STAGE2]
 EVERYTHING = ["prepare", *TRAINING, "evaluate", "report", "block of prepare"]
 
 

@@ -112,7 +112,7 @@ def test_paper_comes_to_every_table_and_figure(finished):
     manifest = json.loads((figures / "manifest.json").read_text())
     left = {deviation["field"] for deviation in manifest["deviations"]}
     assert manifest["preset"] == "paper" and left == set(SMALL) - {"log_every", "evaluation_pairs"}
-    assert len(manifest["weights"]) == 4 and len(manifest["steps"]) == 7
+    assert len(manifest["weights"]) == 8 and len(manifest["steps"]) == 11
     assert "own data" in (figures / "table2.md").read_text(), (
         "rendered people must not pass for DeepFashion's"
     )

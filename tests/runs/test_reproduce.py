@@ -17,9 +17,11 @@ import pytest
 from PIL import Image
 
 import posegen
+from posegen.core import ADVERSARY_NAMES
 from posegen.report.origins import trace
 
-STEPS = ["prepare", "stage1", "stage2-pair", "stage2-triplet", "stage2-wgan_triplet", "evaluate", "report"]
+STAGE2 = [f"{kind}stage2-{name}" for kind in ("", "warping-") for name in ADVERSARY_NAMES]
+STEPS = ["prepare", "stage1", "warping-stage1", *STAGE2, "evaluate", "report"]
 COMMAND = [sys.executable, "-c", "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))"]
 CHECKOUT = Path(posegen.__file__).parents[1]
 
@@ -53,7 +55,8 @@ def installed(tmp_path_factory):
 def finished(tmp_path_factory, installed):
     "A folder in which the report has been reproduced from embedded people."
     folder = tmp_path_factory.mktemp("embedded")
-    assert steps_that_ran(reproduce(folder, package=installed)) == STEPS
+    output = reproduce(folder, "--at-once", "2", package=installed)
+    assert steps_that_ran(output) == STEPS and "2 jobs at once, 1 thread for each" in output
     return folder
 
 
@@ -71,7 +74,7 @@ def test_every_table_and_figure(finished):
 def test_the_manifest(finished):
     manifest = json.loads((finished / "figures/test/manifest.json").read_text())
     assert manifest["preset"] == "test" and manifest["data"]["source"] == "embedded"
-    assert list(manifest["steps"]) == STEPS and len(manifest["weights"]) == 4
+    assert list(manifest["steps"]) == STEPS and len(manifest["weights"]) == 8
     assert manifest["versions_of_last_call"]["posegen"] == posegen.__version__
     assert dict(field="size", report=256, here=32) in manifest["deviations"]
     assert str(finished) not in json.dumps(manifest), "a path of this machine"
@@ -104,6 +107,19 @@ def test_a_lost_figure_comes_back(finished, installed):
     (finished / "figures/test/variants.png").unlink()
     assert steps_that_ran(reproduce(finished, package=installed)) == ["report"]
     assert (finished / "figures/test/variants.png").exists()
+
+
+def test_one_at_a_time_gives_the_same_bits(finished, installed):
+    "Trained anew one after the other, the weights are the same, so that nothing that follows is out of date."
+    trained = STAGE2[:3]
+    before = {step: (finished / f"runs/test/{step}/stage2.safetensors").read_bytes() for step in trained}
+    for step in trained:
+        shutil.rmtree(finished / f"runs/test/{step}")
+    output = reproduce(finished, "--at-once", "1", package=installed)
+    assert steps_that_ran(output) == trained and "1 job at once, 1 thread for each" in output
+    assert " | " not in output.split("stage2-pair")[1].splitlines()[1]
+    for step in trained:
+        assert (finished / f"runs/test/{step}/stage2.safetensors").read_bytes() == before[step]
 
 
 def test_own_images_of_one_person_are_an_overfitting_check(photos, tmp_path):

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from posegen.core import UserError, preset
+from posegen.core import ADVERSARY_NAMES, UserError, preset
 from posegen.runs import execute as executing
 from posegen.runs import job as jobs_module
 from posegen.runs import manifest
@@ -37,7 +37,7 @@ def write_notebook(path: Path, *sources: str) -> Path:
 def in_process(monkeypatch):
     "Executes notebooks without a kernel: enough where only the choice of what to run is tested."
 
-    def execute(job):
+    def execute(job, place=None):
         cells = notebook_cells(job.notebook)
         names = {}
         exec(cells[0]["source"], names)
@@ -205,7 +205,7 @@ def test_the_seconds_of_all_sessions_count(graph, monkeypatch):
     job, clock, stop = graph()[0], [0.0], [True]
     monkeypatch.setattr(executing.time, "monotonic", lambda: clock[0])
 
-    def execute(job):
+    def execute(job, place=None):
         clock[0] += 10
         (job.folder / "checkpoint.pt").touch()
         if stop.pop():
@@ -271,14 +271,15 @@ def test_data_counts_with_its_content(tmp_path, monkeypatch):
 
 # The graph of the report, with steps that only pretend
 
-STEPS = ["prepare", "stage1", "stage2-pair", "stage2-triplet", "stage2-wgan_triplet", "evaluate", "report"]
+STAGE2 = [f"{kind}stage2-{name}" for kind in ("", "warping-") for name in ADVERSARY_NAMES]
+STEPS = ["prepare", "stage1", "warping-stage1", *STAGE2, "evaluate", "report"]
 
 
 @pytest.fixture
 def steps_that_run(tmp_path, monkeypatch):
     "Reproduces the preset test with some fields changed; every step writes its name as its result."
 
-    def execute(job):
+    def execute(job, place=None):
         for path in (*job.outputs, *job.notes):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(job.name)
@@ -293,11 +294,14 @@ def steps_that_run(tmp_path, monkeypatch):
     [
         (dict(evaluation_pairs=5), ["evaluate", "report"]),
         (dict(checkpoint_every=5), ["report"]),
-        (dict(stage1_steps=5), ["stage1", "report"]),  # what follows stays: the bytes are the same here
+        (
+            dict(stage1_steps=5),
+            ["stage1", "warping-stage1", "report"],
+        ),  # what follows stays: the bytes are the same here
         (dict(views=5), ["prepare", "report"]),
-        (dict(pair_reconstruction_weight=5.0), ["stage2-pair", "report"]),
-        (dict(stage2_steps=5), [*STEPS[2:5], "report"]),
-        (dict(stage2_decoder_width=8), [*STEPS[2:5], "evaluate", "report"]),
+        (dict(pair_reconstruction_weight=5.0), ["stage2-pair", "warping-stage2-pair", "report"]),
+        (dict(stage2_steps=5), [*STAGE2, "report"]),
+        (dict(stage2_decoder_width=8), [*STAGE2, "evaluate", "report"]),
         (dict(seed=5), STEPS),
     ],
 )
@@ -311,12 +315,13 @@ def test_a_field_of_the_wgan_concerns_the_wgan_and_what_follows(steps_that_run, 
     assert steps_that_run() == STEPS
     pretend = executing.execute
 
-    def other_weights(job):
+    def other_weights(job, place=None):
         pretend(job)
         Path(job.outputs[0]).write_text("trained in another way")
 
     monkeypatch.setattr(executing, "execute", other_weights)
-    assert steps_that_run(clip=0.5) == ["stage2-wgan_triplet", "evaluate", "report"]
+    critics = ["stage2-wgan_triplet", "warping-stage2-wgan_triplet"]
+    assert steps_that_run(clip=0.5) == [*critics, "evaluate", "report"]
 
 
 def test_the_notebooks_of_the_package_itself(tmp_path, monkeypatch):
@@ -333,7 +338,7 @@ def test_the_notebooks_of_the_package_itself(tmp_path, monkeypatch):
 def test_an_unknown_field_concerns_every_step(monkeypatch):
     config = preset("test")
     later = SimpleNamespace(to_dict=lambda: {**config.to_dict(), "a_field_of_next_year": 1})
-    for step in STEPS:
+    for step in ("prepare", "stage1", *STAGE2[:3], "evaluate", "report"):
         assert "a_field_of_next_year" in fields_of(step, later)
 
 
