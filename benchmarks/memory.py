@@ -21,10 +21,10 @@ import torch
 from posegen.adversaries import ADVERSARIES, Supervised
 from posegen.core import Config, preset
 from posegen.data.batch import Batch, make_batch
-from posegen.networks import Stage1Generator
 from posegen.system.engine import Engine
 from posegen.training.memory import training_memory
 from posegen.training.stages import begin
+from posegen.warping.generator import build_stage1
 
 STAGES = ("stage1", *ADVERSARIES)
 STEPS = 2  # from the second on, the optimisers have their states
@@ -34,9 +34,10 @@ def random_batches(config: Config) -> Iterator[Batch]:
     "Noise as images, a standing person as pose."
     shape = config.batch_size, config.size, config.size, 3
     while True:
-        keypoints = torch.rand(config.batch_size, 18, 3) * config.size
+        poses = [torch.rand(config.batch_size, 18, 3) * config.size for _ in range(2)]
         images = [torch.randint(0, 256, shape, dtype=torch.uint8).permute(0, 3, 1, 2) for _ in range(2)]
-        raw = {"condition": images[0], "target": images[1], "target_keypoints": keypoints}
+        raw = {"condition": images[0], "target": images[1]}
+        raw |= {"condition_keypoints": poses[0], "target_keypoints": poses[1]}
         yield make_batch(raw, config.size, torch.device("cpu"))
 
 
@@ -44,7 +45,7 @@ def trainer(config: Config, stage: str) -> Callable[[Iterator[Batch]], object]:
     "A function that makes one training step, as posegen.training.stages sets it up."
     engine = Engine(config, torch.device("cpu"))
     game = Supervised(config) if stage == "stage1" else ADVERSARIES[stage](config)
-    frozen = {} if stage == "stage1" else {"stage1": Stage1Generator(config).eval().requires_grad_(False)}
+    frozen = {} if stage == "stage1" else {"stage1": build_stage1(config).eval().requires_grad_(False)}
     return partial(game.play, begin(game, config, engine, **frozen))
 
 

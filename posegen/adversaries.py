@@ -18,8 +18,9 @@ from . import losses
 from .core import Config
 from .data.batch import Batch
 from .losses import pose_mask_loss
-from .networks import Discriminator, Stage1Generator, Stage2Generator
+from .networks import Discriminator, Stage2Generator
 from .system.engine import Engine, adam
+from .warping.generator import build_stage1
 
 # %% ../nbs/05_adversaries.ipynb #76e14780
 @dataclass
@@ -63,10 +64,10 @@ class Players:
     def coarse(self, batch: Batch) -> Tensor:
         "Stage 1's result; where it is frozen, computed once a batch and without gradient."
         if self.pupil:  # made anew each time, so that a gradient can be sent back through it
-            return self.engine.run(self.stage1, batch.stage1_input())
+            return self.engine.run(self.stage1, batch.read_by(self.stage1))
         if batch.coarse is None:
             with torch.no_grad():
-                batch.coarse = self.engine.run(self.stage1, batch.stage1_input())
+                batch.coarse = self.engine.run(self.stage1, batch.read_by(self.stage1))
         return batch.coarse
 
     def generate(self, batch: Batch) -> Tensor:
@@ -100,29 +101,42 @@ class Supervised:
 
     def networks(self) -> dict[str, nn.Module]:
         "G1 with its first weights."
-        return {"stage1": Stage1Generator(self.config)}
+        return {"stage1": build_stage1(self.config)}
 
     def players(self, networks: dict[str, nn.Module], engine: Engine) -> Pupil:
         "G1 on the engine, with its Adam."
         stage1 = engine.prepare(networks["stage1"])
         return Pupil(stage1, adam(stage1, self.config.stage1_learning_rate, self.config), engine)
 
-    def gradient(self, pupil: Pupil, batch: Batch) -> Tensor:
-        "Add the gradient of the loss to that of G1's weights; returns the loss, the mean over the batch's parts."
-        parts, losses = batch.split(self.config.accumulation), []
+    def gradient(self, pupil: Pupil, batch: Batch) -> dict[str, Tensor]:
+        "Add the gradient of the loss to that of G1's weights; returns its terms, means over the batch's parts."
+        parts, terms = batch.split(self.config.accumulation), []
         for part in parts:
-            generated = pupil.engine.run(pupil.stage1, part.stage1_input())
-            losses.append(pose_mask_loss(generated, part.target, part.mask, self.config.mask_weight))
-            pupil.engine.scale(losses[-1] / len(parts)).backward()
-        return torch.stack(losses).detach().mean()
+            generated = pupil.engine.run(pupil.stage1, part.read_by(pupil.stage1))
+            terms.append(self.losses(generated, part))
+            pupil.engine.scale(torch.stack(list(terms[-1].values())).sum() / len(parts)).backward()
+        return {name: torch.stack([term[name] for term in terms]).detach().mean() for name in terms[0]}
+
+    def losses(self, generated: Tensor, batch: Batch) -> dict[str, Tensor]:
+        "The pose-mask loss, and the contrast loss, weighted, where the configuration has one."
+        weight = self.config.contrast_weight
+        terms = {
+            "reconstruction_loss": pose_mask_loss(
+                generated, batch.target, batch.mask, self.config.mask_weight
+            )
+        }
+        if weight:
+            contrast = losses.contrast_loss(generated, batch.target, batch.mask, self.config.mask_weight)
+            terms["contrast_loss"] = weight * contrast
+        return terms
 
     def play(self, players: Pupil, batches: Iterator[Batch]) -> dict[str, Tensor]:
         "One round: a step of G1 on one batch."
         batch = next(batches)
         players.optimizer.zero_grad(set_to_none=True)
-        loss = self.gradient(players, batch)
+        terms = self.gradient(players, batch)
         players.engine.update(players.optimizer)
-        return {"reconstruction_loss": loss}
+        return terms
 
 # %% ../nbs/05_adversaries.ipynb #eab3d54b
 Judge = Callable[[Tensor], Tensor]  # a discriminator: images (N, C, S, S) to logits (N,)

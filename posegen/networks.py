@@ -118,9 +118,9 @@ def _skips_and_following(config: Config) -> list[tuple[int, int]]:
 
 # %% ../nbs/03_networks.ipynb #c799b9bf
 class Decoder(nn.Module):
-    "The mirror image of `Encoder`: doubles the resolution, joins the skips, ends in a linear RGB image."
+    "The mirror image of `Encoder`: doubles the resolution, joins the skips, ends in a linear image of `channels`."
 
-    def __init__(self, inputs: int, config: Config, constant_width: int = 0):
+    def __init__(self, inputs: int, config: Config, constant_width: int = 0, channels: int = 3):
         super().__init__()
         self.blocks, self.doubling = nn.ModuleList(), nn.ModuleList()
         for skip, following in _skips_and_following(config):
@@ -128,7 +128,7 @@ class Decoder(nn.Module):
             self.doubling.append(_doubling(inputs, config.upsample))
             self.blocks.append(DecoderBlock(inputs + skip, middle, outputs, config.norm))
             inputs = outputs
-        self.image = nn.Conv2d(inputs, 3, 3, padding=1)
+        self.image = nn.Conv2d(inputs, channels, 3, padding=1)
 
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
         for block, double, skip in zip(self.blocks, self.doubling, reversed(skips)):
@@ -154,7 +154,7 @@ class StridedEncoder(nn.Module):
 class StridedDecoder(nn.Module):
     "PG2's decoder: blocks at the width of the concatenation, with doubling and narrowing in between."
 
-    def __init__(self, inputs: int, config: Config, constant_width: int = 0):
+    def __init__(self, inputs: int, config: Config, constant_width: int = 0, channels: int = 3):
         super().__init__()
         self.blocks, self.narrowing, self.doubling = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         outputs = inputs
@@ -165,7 +165,7 @@ class StridedDecoder(nn.Module):
             outputs = constant_width or inputs + skip
             self.blocks.append(ResidualBlock(inputs + skip, outputs, outputs, config.norm))
             inputs = constant_width or following
-        self.image = nn.Conv2d(outputs, 3, 3, padding=1)
+        self.image = nn.Conv2d(outputs, channels, 3, padding=1)
 
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
         (first, *others), (deepest, *finer) = self.blocks, skips[::-1]
@@ -191,20 +191,21 @@ class Stage1Generator(nn.Module):
     """G1: condition image and target pose to a coarse person (report section 3.2).
 
     In: (N, 21, S, S), the condition image in [-1, 1] and 18 pose maps in {-1, 1}, concatenated.
-    Out: (N, 3, S, S), linear, trained towards [-1, 1].
+    Out: (N, 3, S, S), linear, trained towards [-1, 1]. Other numbers of channels are for networks that are
+    built around this one.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, inputs: int = 3 + len(KEYPOINTS), outputs: int = 3):
         super().__init__()
         last = config.width * config.blocks
         strided = config.downsample == "strided_conv"
         self.side = config.size // 2 ** (config.blocks - strided)
         self.unfolded = config.width if strided else last  # PG2 unfolds to h channels
         encoder, decoder = _SHAPES[config.downsample]
-        self.encoder = encoder(3 + len(KEYPOINTS), config)
+        self.encoder = encoder(inputs, config)
         self.squeeze = nn.Linear(last * self.side**2, config.bottleneck)
         self.unfold = nn.Linear(config.bottleneck, self.unfolded * self.side**2)
-        self.decoder = decoder(self.unfolded, config)
+        self.decoder = decoder(self.unfolded, config, channels=outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         x, skips = self.encoder(x)
@@ -213,6 +214,13 @@ class Stage1Generator(nn.Module):
     def through_code(self, x: Tensor) -> Tensor:
         "The encoder's last map, squeezed to `bottleneck` numbers and unfolded to the decoder's first map."
         return self.unfold(self.squeeze(x.flatten(1))).view(-1, self.unfolded, self.side, self.side)
+
+    @staticmethod
+    def reads(
+        condition: Tensor, pose: Tensor, condition_keypoints: Tensor, target_keypoints: Tensor
+    ) -> Tensor:
+        "What it reads of a batch: condition image (N, 3, S, S) and pose maps (N, 18, S, S); keypoints it does without."
+        return torch.cat([condition, pose], 1)
 
 # %% ../nbs/03_networks.ipynb #c56dfbca
 class Stage2Generator(nn.Module):

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
-from .core import UserError
+from .core import DEFAULT_WEIGHTS, UserError
 from .photos.framing import Framing, check_person, cut_out, frame_person, into_frame, listed
 from posegen.photos.inputs import (
     Photo,
@@ -24,8 +24,8 @@ from posegen.photos.inputs import (
     find_person,
     given_pose,
     is_keypoint_file,
+    read_given,
     read_photo,
-    read_pose,
 )
 from .pose import KEYPOINTS, crop_class
 from .system.files import atomic_path
@@ -49,7 +49,11 @@ def own_pose(
         own, messages = find(photo)
     else:
         scale = np.array([photo.scale, photo.scale, 1], np.float32)
-        own, messages = given_pose(keypoints, person, "the photo's pose") * scale, []
+        if isinstance(keypoints, np.ndarray):
+            own, messages = given_pose(keypoints, person, "the photo's pose") * scale, []
+        else:
+            given = read_given(keypoints, person, photo.original, photo.name)
+            own, messages = given.pose * scale, given.remarks
         check_inside(own, photo)
     check_person(own, photo.name)
     return own, messages
@@ -61,7 +65,8 @@ def wanted_pose(
     "The pose that is wanted, in any of its forms, and its photo if it is one."
     photo, messages = None, []
     if isinstance(pose, (str, Path)) and is_keypoint_file(pose):
-        wanted, name = read_pose(pose, person), str(pose)
+        given = read_given(pose, person)
+        wanted, messages, name = given.pose, given.remarks, str(pose)
     elif isinstance(pose, np.ndarray) and (pose.dtype != np.uint8 or pose.shape == (len(KEYPOINTS), 3)):
         wanted, name = given_pose(pose, person, "the pose"), "the pose"
     else:
@@ -158,7 +163,7 @@ class PoseTransfer:
     @classmethod
     def from_pretrained(
         cls,
-        path_or_name: str | Path = "embedded",
+        path_or_name: str | Path = DEFAULT_WEIGHTS,
         stage2: str | Path | None = None,
         estimator: "PoseEstimator | None" = None,
     ) -> "PoseTransfer":
@@ -202,7 +207,7 @@ def _transfer(
     (wanted, more), pose_photo = wanted_pose(pose, person, find)
     framed = frame_both(photo, own, wanted, pose_photo, model.framing, model.size)
     refiners = {} if model.stage2 is None else {"G2": model.stage2}
-    results = run_generators(model.stage1, refiners, framed.condition[None], framed.target_keypoints[None])
+    results = run_generators(model.stage1, refiners, *(part[None] for part in framed[:3]))
     return Transfer(
         *framed[:3],
         results["G1"][0],
@@ -216,7 +221,7 @@ def transfer_file(
     photo: str | Path,
     pose: str | Path,
     out: str | Path,
-    model: str | Path = "embedded",
+    model: str | Path = DEFAULT_WEIGHTS,
     overlay: bool = False,
     person: str = "largest",
     keypoints: str | Path | None = None,

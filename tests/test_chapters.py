@@ -18,7 +18,19 @@ EVERY = {
 }
 CHAPTERS = {name: notebook for name, notebook in EVERY.items() if not name.startswith("experiments/")}
 EXPERIMENTS = {name: notebook for name, notebook in EVERY.items() if name.startswith("experiments/")}
-NOTHING_TO_SEE = {"files", "progress", "weights", "execute", "options", "entry"}  # what has no look
+# What has no look
+NOTHING_TO_SEE = {
+    "entry",
+    "execute",
+    "files",
+    "kernels",
+    "options",
+    "output",
+    "progress",
+    "schema",
+    "side_files",
+    "weights",
+}
 DOORS = {name: CHAPTERS[name] for name in CHAPTERS if re.fullmatch(r"\w+/00_\w+\.ipynb", name)}
 
 

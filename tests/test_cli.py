@@ -80,6 +80,15 @@ def a_word_for_a_number(photos):
     edit_table(photos, "frame_03.png: [", "frame_03.png: [left, ")
 
 
+def test_a_row_without_its_image_is_warned_of_or_refused(photos, posegen, tmp_path):
+    a_row_without_image(photos)
+    told = '1 names in the keypoint files have no image in the folder, for example "frame_99.png"'
+    words = ("prepare", photos, tmp_path / "out.h5", "--preset", "test")
+    assert_one_sentence(posegen(*words, "--rule", "missing=refuse"), f"{told}: add the images or remove")
+    done = posegen(*words)
+    assert done.status == 0 and f"warning: {told}." in done.out
+
+
 @pytest.mark.parametrize(
     "spoil, pattern",
     [
@@ -88,7 +97,6 @@ def a_word_for_a_number(photos):
             r"keypoints.csv begins with .* must be",
         ),
         (a_word_for_a_number, r"keypoints.csv, line 5: .* not a list of numbers"),
-        (a_row_without_image, r'names the image "frame_99.png", but there is no such file'),
         (lambda photos: cut(photos / "frame_03.png"), r"frame_03.png is damaged or cut short"),
         (lambda photos: (photos / "frame_03.png").write_text("no pixels"), r"frame_03.png is not an image"),
         (lambda photos: (photos / "keypoints.csv").unlink(), r"holds no keypoints for the 20 images"),

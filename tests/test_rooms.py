@@ -24,6 +24,7 @@ LINES = 400  # of a module
 
 # A class with a single subclass is a ladder: one class in two pieces. These are none; each has its reason.
 SINGLE_SUBCLASSES = {
+    "posegen.core.UserError": "a damaged checkpoint is told from a foreign one: the one before it may be whole",
     "posegen.system.engine.Group": "the estimate of memory plays a step in a group that is only imagined",
     "posegen.system.engine.Engine": "the estimate of memory plays a step that counts bytes and computes nothing",
     "posegen.data.batch.Batch": "the estimate of memory plays a step with images that have only a shape",

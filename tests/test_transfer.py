@@ -13,10 +13,14 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from posegen.core import UserError, preset
+from posegen.core import DEFAULT_WEIGHTS, UserError, preset
+from posegen.metrics.agreement import colour_overlap
 from posegen.networks import Stage1Generator, Stage2Generator
+from posegen.people import render_people
 from posegen.photos.framing import Framing
 from posegen.photos.inputs import read_photo
+from posegen.pose import pose_mask
+from posegen.training.generators import run_generator
 from posegen.training.pretrained import PRETRAINED, find_weights, pretrained_names
 from posegen.training.weights import save_weights
 from posegen.transfer import PoseTransfer, transfer_file
@@ -237,7 +241,7 @@ def broken(folder, kind):
         ("text", "text.jpg is not an image of a kind that can be read"),
         ("empty", "not an image of a kind"),
         ("cut", "cut.jpg is damaged or cut short"),
-        ("float", "not an image of a kind"),
+        ("float", "holds floating-point numbers"),
     ],
 )
 def test_photos_that_are_none(files, weights, kind, pattern, monkeypatch):
@@ -474,11 +478,24 @@ def test_a_folder_of_runs(weights, tmp_path):
 
 
 def test_the_weights_in_the_package():
-    assert "embedded" in pretrained_names()
+    assert {"embedded", "embedded128", DEFAULT_WEIGHTS} <= set(pretrained_names())
     for name in pretrained_names():
         model = PoseTransfer.from_pretrained(name)
-        assert model.stage2 is not None and next(model.stage1.parameters()).dtype == torch.float32
+        assert (model.stage2 is None) == (name == DEFAULT_WEIGHTS)  # an adversary did not help it
+        assert next(model.stage1.parameters()).dtype == torch.float32
         assert sum(path.stat().st_size for path in (PRETRAINED / name).iterdir()) < 4e6
+
+
+def test_somebody_in_a_photo_keeps_her_clothes():
+    person = next(iter(render_people(1, views=6, size=128, seed=0, first_person=431, progress=False)))
+    (photo, target), (own, wanted) = person.images[[0, 3]], person.keypoints[[0, 3]]
+    inside = pose_mask(torch.from_numpy(np.stack([wanted])), 128).numpy()[:, 0] > 0
+    shared = {}
+    for name in ("embedded128", DEFAULT_WEIGHTS):
+        model = PoseTransfer.from_pretrained(name)
+        made = run_generator(model.stage1, None, photo[None], own[None], wanted[None])
+        shared[name] = colour_overlap(made, target[None], inside)[0]
+    assert shared[DEFAULT_WEIGHTS] > shared["embedded128"] + 0.1, shared
 
 
 def test_the_framing_is_that_of_the_training_images(weights, photos, posegen, tmp_path):

@@ -8,6 +8,7 @@ __all__ = ['Batch', 'make_batch']
 # %% ../../nbs/data/05_batch.ipynb #c7c102c0
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,34 +19,45 @@ from ..pose import pose_maps, pose_mask
 # %% ../../nbs/data/05_batch.ipynb #91d07ec3
 @dataclass
 class Batch:
-    "A few training pairs on the device: images (N, 3, S, S) in [-1, 1], pose maps (N, 18, S, S), mask (N, 1, S, S)."
+    """A few training pairs on the device: images (N, 3, S, S) in [-1, 1], pose maps (N, 18, S, S), mask (N, 1, S, S),
+    keypoints (N, 18, 3) of both images in their pixels."""
 
     condition: Tensor
     target: Tensor
     pose: Tensor
     mask: Tensor
+    condition_keypoints: Tensor | None = None  # where a stage 1 reads them
+    target_keypoints: Tensor | None = None
     coarse: Tensor | None = None  # stage 1's result, once it is known
 
     def stage1_input(self) -> Tensor:
         "Condition image and target pose, (N, 21, S, S)."
         return torch.cat([self.condition, self.pose], 1)
 
+    def read_by(self, stage1: Any) -> Tensor:
+        "What a stage 1 reads of the batch, which is for it to say: the report's `stage1_input`, others more."
+        return stage1.reads(self.condition, self.pose, self.condition_keypoints, self.target_keypoints)
+
     def split(self, parts: int) -> list["Batch"]:
         "The batch in equal parts."
-        names = [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        names = _names(self)
         pieces = zip(*(getattr(self, name).chunk(parts) for name in names))
         return [Batch(**dict(zip(names, piece))) for piece in pieces]
 
     @classmethod
     def join(cls, batches: Sequence["Batch"]) -> "Batch":
         "Several batches as one; coarse results are left out."
-        names = ("condition", "target", "pose", "mask")
-        return cls(*(torch.cat([getattr(batch, name) for batch in batches]) for name in names))
+        names = [name for name in _names(batches[0]) if name != "coarse"]
+        return cls(**{name: torch.cat([getattr(batch, name) for batch in batches]) for name in names})
 
     def to(self, dtype: torch.dtype) -> "Batch":
         "The batch in another number format."
-        present = {name: value for name, value in vars(self).items() if value is not None}
-        return Batch(**{name: value.to(dtype) for name, value in present.items()})
+        return Batch(**{name: getattr(self, name).to(dtype) for name in _names(self)})
+
+
+def _names(batch: Batch) -> list[str]:
+    "What a batch holds."
+    return [field.name for field in fields(batch) if getattr(batch, field.name) is not None]
 
 # %% ../../nbs/data/05_batch.ipynb #1fcc8ae8
 def make_batch(
@@ -53,15 +65,17 @@ def make_batch(
 ) -> Batch:
     """What `PairDataset.batch` gives, as a `Batch` on the device.
 
-    Images are in [-1, 1]; pose maps and mask are the target's. Images cross over as uint8, from pinned memory
+    Images are in [-1, 1]; pose maps and mask are the target's; keypoints of the condition image may be left out where
+    no stage 1 reads them. Images cross over as uint8, from pinned memory
     without waiting for them.
     """
-    condition, target, keypoints = (
-        raw[name].to(device, non_blocking=True) for name in ("condition", "target", "target_keypoints")
-    )
+    moved = {name: tensor.to(device, non_blocking=True) for name, tensor in raw.items() if name != "pair"}
+    wanted, seen = moved["target_keypoints"], moved.get("condition_keypoints")
     return Batch(
-        normalise(condition, dtype),
-        normalise(target, dtype),
-        pose_maps(keypoints, size).to(dtype),
-        pose_mask(keypoints, size).to(dtype),
+        normalise(moved["condition"], dtype),
+        normalise(moved["target"], dtype),
+        pose_maps(wanted, size).to(dtype),
+        pose_mask(wanted, size).to(dtype),
+        None if seen is None else seen.to(dtype),
+        wanted.to(dtype),
     )

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..core import Config, UserError
 from .batch import Batch, make_batch
+from .disturbing import Disturbance
 from .pairs import PairBatches, PairDataset
 from ..system.machine import processes_here
 from ..system.processes import end_with_parent
@@ -44,14 +45,16 @@ def choose_workers(dataset: PairDataset, batch_size: int, device: torch.device) 
 
 # %% ../../nbs/data/06_loading.ipynb #37d0df5b
 class _WholeBatches(Dataset):
-    "Whose items are the batches of a data set, or the user's error that prevents one."
+    "Whose items, by number and rows, are the batches of a data set, or the user's error that prevents one."
 
-    def __init__(self, dataset: PairDataset):
-        self.dataset = dataset
+    def __init__(self, dataset: PairDataset, disturb: Disturbance | None = None):
+        self.dataset, self.disturb = dataset, disturb
 
-    def __getitem__(self, index: list[int]) -> dict[str, Tensor] | UserError:
+    def __getitem__(self, item: tuple[int, list[int]]) -> dict[str, Tensor] | UserError:
+        number, index = item
         try:
-            return self.dataset.batch(index)
+            raw = self.dataset.batch(index)
+            return self.disturb(raw, number) if self.disturb else raw
         except UserError as error:
             return error
 
@@ -87,9 +90,9 @@ PATIENCE = 120  # such looks in vain, ten minutes, before they count as stuck
 
 
 def _read_ahead(
-    dataset: PairDataset, indices: Iterator[list[int]], workers: int, pinned: bool = False
+    batches: _WholeBatches, indices: Iterator[tuple[int, list[int]]], workers: int, pinned: bool = False
 ) -> Iterator[Any]:
-    "Items of `_WholeBatches` for these rows of pairs, read by `workers` processes (0: by this one)."
+    "Items of `_WholeBatches` for these numbers and rows of pairs, read by `workers` processes (0: by this one)."
     ahead = (
         dict(
             prefetch_factor=READ_AHEAD,
@@ -104,7 +107,7 @@ def _read_ahead(
     with _stopping_signals_wait():
         loader = iter(
             DataLoader(
-                _WholeBatches(dataset),
+                batches,
                 batch_size=None,
                 sampler=indices,
                 collate_fn=_as_it_is,
@@ -177,6 +180,8 @@ class TrainingBatches:
         self.dtype = torch.float64 if config.precision == "float64" else torch.float32
         self.share = slice(rank, None, processes)
         self.indices = len(dataset), config.batch_size, config.seed
+        wanted = config.disturbance != "none"
+        self.disturb = Disturbance(dataset.store, config.seed, rank) if wanted else None
         PairBatches(*self.indices)  # raises for too few pairs
         if workers is None:
             workers = choose_workers(dataset, config.batch_size // processes, device)
@@ -210,9 +215,11 @@ class TrainingBatches:
     def _start(self) -> Iterator[dict[str, Tensor] | UserError]:
         _ = self.dataset.store.in_memory  # read before the fork, images in memory are shared
         _open.add(self)
-        share = self.share  # not self, which would keep this object alive
-        indices = (rows[share] for rows in PairBatches(*self.indices, position=self._position))
-        return _read_ahead(self.dataset, indices, self.workers, pinned=self.device.type == "cuda")
+        share, first = self.share, self._position  # not self, which would keep this object alive
+        rows = enumerate(PairBatches(*self.indices, position=first), first)
+        indices = ((number, index[share]) for number, index in rows)
+        batches = _WholeBatches(self.dataset, self.disturb)
+        return _read_ahead(batches, indices, self.workers, pinned=self.device.type == "cuda")
 
     def close(self) -> None:
         "End the processes that read ahead; the next batch would start others."

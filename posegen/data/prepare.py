@@ -19,6 +19,7 @@ import numpy as np
 from ..core import Config, UserError
 from .dense import find_dense
 from .examples import SPLITS, PackedExample
+from .schema import open_hdf5
 from .sources import Plan, joint_hash, plan_dense, plan_embedded, plan_listing, unpack_examples
 from .store import Store, open_store
 from .writing import write_store
@@ -40,9 +41,9 @@ def _check_out(source: Path, out: Path) -> None:
 
 def _is_store(path: Path) -> bool:
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return "schema" in file.attrs
-    except OSError:
+    except (UserError, OSError, RuntimeError):
         return False
 
 # %% ../../nbs/data/09_prepare.ipynb #648db0b5

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from ..core import Config, UserError
 from .dense import Arrangement, DenseFile, arrange, dense_image, fingerprints
 from .examples import SPLITS, Example, PackedExample, pack
+from .schema import open_hdf5
 from ..people import render_person
 from ..photos.estimators import short_reason
 from ..photos.images import read_image, square_image
@@ -179,10 +179,17 @@ def _photo_block(
             rejected.append((entry.name, f"{objection} inside the image"))
         else:
             examples.append(Example(image, keypoints, entry.name, entry.split, identity, outfit))
-    digests = [file_hash(entry.path) for entry, _, _ in entries]
+    digests = [_digest(entry.path) for entry, _, _ in entries]
     return pack_examples(examples, size) | dict(
         rejected=np.array(rejected or np.empty((0, 2), "U1")), digests=np.array(digests)
     )
+
+
+def _digest(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except (OSError, UserError):  # it has been rejected already
+        return ""
 
 # %% ../../nbs/data/08_sources.ipynb #e42f7d01
 PAIRS_PER_BLOCK = 256
@@ -250,7 +257,7 @@ def _dense_keys(files: list[DenseFile], folder: Path, workers: int | None) -> li
 def _dense_block(images: list[tuple[DenseFile, int, int]], size: int) -> dict[str, np.ndarray]:
     found = []
     for file, pair, side in images:
-        with h5py.File(file.path, "r") as content:
+        with open_hdf5(file.path, "copy it again") as content:
             found.append(dense_image(content, pair, side, f"{file.prefix}Data_{pair}/{side}"))
     facts = {name: np.array([getattr(one, name) for one in found]) for name in _DENSE_FACTS if name != "name"}
     return pack_examples((one.example for one in found), size) | facts

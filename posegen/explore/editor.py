@@ -20,12 +20,13 @@ import traitlets
 from fastcore.basics import patch
 from PIL import Image
 
-from ..core import UserError
-from .examples import example_people, example_poses
+from ..core import DEFAULT_WEIGHTS, UserError
+from .examples import Sitter, example_people, example_poses
 from .widgets import NewestOnly, Widget, asset, png, read_png
 from ..photos.framing import Window, check_person, cut_out, frame_person, into_frame
-from ..photos.inputs import given_pose, is_keypoint_file, read_photo, read_pose
+from ..photos.inputs import given_pose, is_keypoint_file, read_given, read_photo
 from ..photos.keypoints import write_openpose_json
+from ..pose import KEYPOINTS
 from ..system.files import atomic_path
 from ..training.generators import run_generators
 from ..transfer import PoseTransfer
@@ -45,13 +46,13 @@ def _one_thread_if(small: bool) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def paint_pose(transfer: PoseTransfer, condition: np.ndarray, pose: np.ndarray) -> dict[str, bytes]:
-    "Pictures as PNG of a person uint8 (S, S, 3) in a pose float32 (18, 3): `G1`, and `G2` if there is one."
+def paint_pose(transfer: PoseTransfer, person: Sitter, pose: np.ndarray) -> dict[str, bytes]:
+    "Pictures as PNG of a person in a pose float32 (18, 3): `G1`, and `G2` if there is one."
     pose = pose.copy()
     pose[:, :2] = pose[:, :2].round()
     refiners = {} if transfer.stage2 is None else {"G2": transfer.stage2}
     with _one_thread_if(transfer.size <= SMALL):
-        results = run_generators(transfer.stage1, refiners, condition[None], pose[None])
+        results = run_generators(transfer.stage1, refiners, *(part[None] for part in (*person, pose)))
     return {name: png(images[0]) for name, images in results.items()}
 
 # %% ../../nbs/explore/03_editor.ipynb #c989eb6f
@@ -78,13 +79,13 @@ class PoseEditor(Widget):
 
     def __init__(self, transfer: PoseTransfer):
         people, poses = example_people(transfer.size), example_poses(transfer.size)
-        self.transfer, self.conditions = transfer, list(people.values())
+        self.transfer, self.sitters = transfer, list(people.values())
         self._painter = NewestOnly(self._paint, self._report)
         super().__init__(
             size=transfer.size,
             people_names=list(people),
             presets=[dict(name=name, keypoints=pose.tolist()) for name, pose in poses.items()],
-            people=[png(picture) for picture in people.values()],
+            people=[png(person.picture) for person in people.values()],
             keypoints=next(iter(poses.values())).tolist(),
         )
         self.wait()
@@ -104,7 +105,7 @@ class PoseEditor(Widget):
 def _paint(self: PoseEditor, wanted: tuple[int, np.ndarray]) -> None:
     person, pose = wanted
     begun = time.perf_counter()
-    pictures = paint_pose(self.transfer, self.conditions[person], pose)
+    pictures = paint_pose(self.transfer, self.sitters[person], pose)
     with self._lock, self.hold_sync():
         self.coarse, self.refined = pictures["G1"], pictures.get("G2", b"")
         self.milliseconds = 1000 * (time.perf_counter() - begun)
@@ -133,7 +134,7 @@ def pose(self: PoseEditor) -> np.ndarray:
 def pictures(self: PoseEditor) -> dict[str, np.ndarray]:
     "The newest pictures, uint8 (S, S, 3): `condition`, `coarse`, and `refined` if there is a G2."
     self.wait()
-    known = {"condition": self.conditions[self.person], "coarse": read_png(self.coarse)}
+    known = {"condition": self.sitters[self.person].picture, "coarse": read_png(self.coarse)}
     return known | ({"refined": read_png(self.refined)} if self.refined else {})
 
 # %% ../../nbs/explore/03_editor.ipynb #d22aaa06
@@ -148,25 +149,27 @@ def _middle(picture: Image.Image, size: int) -> np.ndarray:
     return cut_out(picture, Window((picture.width - side) // 2, (picture.height - side) // 2, side), size)
 
 
-def framed_person(transfer: PoseTransfer, photo: Path) -> tuple[np.ndarray, list[str]]:
-    "The person of a photo uint8 (S, S, 3), or its middle without the estimator; and messages about that."
+def framed_person(transfer: PoseTransfer, photo: Path) -> tuple[Sitter, list[str]]:
+    "The person of a photo, or its middle (without keypoints) without the estimator; and messages about that."
     if can_estimate(transfer):
         found = transfer.transfer(photo, photo)
-        return found.condition, found.messages
-    return _middle(read_photo(photo).image, transfer.size), [
+        return Sitter(found.condition, found.condition_keypoints), found.messages
+    unknown = np.zeros((len(KEYPOINTS), 3), np.float32)
+    return Sitter(_middle(read_photo(photo).image, transfer.size), unknown), [
         "The middle of the photo was taken as it is; to have the person found and framed: "
         'pip install "posegen[estimator]".'
     ]
 
 
-def framed_pose(transfer: PoseTransfer, path: Path) -> np.ndarray:
-    "The pose float32 (18, 3) of a keypoint file in the frame's pixels, framed if it does not fit."
-    pose, size = read_pose(path), transfer.size
-    places = pose[pose[:, 2] > 0, :2]
-    if places.min() >= 0 and places.max() < size and np.ptp(places, axis=0).max() > size / 2:
-        return pose
+def framed_pose(transfer: PoseTransfer, path: Path) -> tuple[np.ndarray, list[str]]:
+    "The pose float32 (18, 3) of a keypoint file in the frame's pixels, framed if it does not fit; and messages."
+    given, size = read_given(path), transfer.size
+    pose, places = given.pose, given.pose[given.pose[:, 2] > 0, :2]
+    fits = given.canvas in (None, (size, size))  # a canvas of another size is another frame
+    if fits and places.min() >= 0 and places.max() < size and np.ptp(places, axis=0).max() > size / 2:
+        return pose, given.remarks
     check_person(pose, str(path))
-    return into_frame(pose, frame_person(pose, transfer.framing), size)
+    return into_frame(pose, frame_person(pose, transfer.framing), size), given.remarks
 
 # %% ../../nbs/explore/03_editor.ipynb #3acf92b6
 @patch
@@ -178,7 +181,8 @@ def set_pose(self: PoseEditor, pose: np.ndarray | str | Path) -> None:
     if not isinstance(pose, np.ndarray):
         path = Path(pose)
         if is_keypoint_file(path):
-            pose = framed_pose(self.transfer, path)
+            pose, remarks = framed_pose(self.transfer, path)
+            self.message = " ".join(remarks)
         else:
             found = self.transfer.transfer(path, path)
             self.message = " ".join(dict.fromkeys(found.messages))
@@ -190,10 +194,10 @@ def set_pose(self: PoseEditor, pose: np.ndarray | str | Path) -> None:
 def add_photo(self: PoseEditor, photo: str | Path) -> None:
     "Frame a photo and take its person; without the estimator, the middle of it."
     photo = Path(photo)
-    condition, notes = framed_person(self.transfer, photo)
-    self.conditions.append(condition)
+    sitter, notes = framed_person(self.transfer, photo)
+    self.sitters.append(sitter)
     self.people_names = [*self.people_names, photo.name]
-    self.people = [*self.people, png(condition)]
+    self.people = [*self.people, png(sitter.picture)]
     self.person = len(self.people) - 1
     self.message = " ".join(dict.fromkeys(notes))
 
@@ -230,8 +234,8 @@ def receive(editor: PoseEditor, content: dict[str, Any], buffers: list) -> None:
 def pose_editor(model: PoseTransfer | str | Path | None = None) -> PoseEditor:
     """A person, a skeleton to drag, and the pictures that come of it: a widget for a notebook.
 
-    `model`: a `posegen.transfer.PoseTransfer`, or what its `from_pretrained` takes; None: "embedded".
+    `model`: a `posegen.transfer.PoseTransfer`, or what its `from_pretrained` takes; None: the weights of posegen.
     """
     if not isinstance(model, PoseTransfer):
-        model = PoseTransfer.from_pretrained(model or "embedded")
+        model = PoseTransfer.from_pretrained(model or DEFAULT_WEIGHTS)
     return PoseEditor(model)

@@ -242,7 +242,7 @@ class BothStages:
         pupil, batch = players.pupil, next(batches)
         assert pupil
         pupil.optimizer.zero_grad(set_to_none=True)
-        own = self.supervised.gradient(pupil, batch)
+        own = torch.stack(list(self.supervised.gradient(pupil, batch).values())).sum()
         logs = self.adversary.play(players, chain([batch], batches))
         pupil.engine.update(pupil.optimizer)
         return {"stage1_loss": own, **logs}

@@ -8,8 +8,9 @@ __all__ = ['watching_figure', 'LivePlot', 'TensorBoardLog']
 # %% ../../nbs/report/13_watching.ipynb #dac9d4c4
 import io
 import math
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,8 @@ def _in_notebook() -> bool:
 class TensorBoardLog:
     """A watcher that writes scalars and pictures into event files in `folder`, for TensorBoard.
 
-    Raises `UserError` where the package tensorboard is missing.
+    Raises `UserError` where the package tensorboard is missing. A disk that is full ends the logs with a
+    warning, not the training.
     """
 
     def __init__(self, folder: str | Path):
@@ -198,32 +200,50 @@ class TensorBoardLog:
             ) from None
         self._open = SummaryWriter
         self._writer: Any = None
+        self._ended, self._hook = False, threading.excepthook
 
     def resumed(self, history: list[dict[str, float]]) -> None:
         known = any(self.folder.glob("events.out.tfevents.*"))
-        self._begin(int(history[-1]["step"]) + 1 if known and history else 0)
-        for row in [] if known else history:
-            self._scalars(int(row["step"]), row)
+        rows = [] if known else history
+        self._write(self._rows, rows, void_from=int(history[-1]["step"]) + 1 if known and history else 0)
 
     def logged(self, step: int, values: dict[str, float]) -> None:
-        self._begin(0)
-        self._scalars(step, values)
+        self._write(self._rows, [{**values, "step": step}])
 
     def sampled(self, step: int, images: dict[str, np.ndarray]) -> None:
-        self._begin(0)
         for name, pictures in images.items():
-            self._writer.add_images(name, pictures[:_EXAMPLES], step, dataformats="NHWC")
+            self._write(lambda: self._writer.add_images(name, pictures[:_EXAMPLES], step, dataformats="NHWC"))
 
     def close(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            self._write(lambda: self._writer.close())
+        threading.excepthook = self._hook
 
-    def _begin(self, void_from: int) -> None:
-        if self._writer is None:
-            self._writer = self._open(self.folder, purge_step=void_from)
+    def _write(self, action: Callable[..., None], *arguments: Any, void_from: int = 0) -> None:
+        if self._ended:
+            return
+        threading.excepthook = _not_of_writers
+        try:
+            if self._writer is None:
+                self._writer = self._open(self.folder, purge_step=void_from)
+            action(*arguments)
+        except OSError as error:
+            self._ended, self._writer = True, None
+            print(
+                f"warning: the logs for TensorBoard in {self.folder} end here ({error.strerror or error}); the "
+                "training goes on, and losses.jsonl holds all of it.",
+                flush=True,
+            )
 
-    def _scalars(self, step: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            if name not in _NOT_CURVES:
-                self._writer.add_scalar(name, value, step)
-        self._writer.flush()
+    def _rows(self, rows: list[dict[str, float]]) -> None:
+        for row in rows:
+            for name, value in row.items():
+                if name not in _NOT_CURVES:
+                    self._writer.add_scalar(name, value, int(row["step"]))
+            self._writer.flush()
+
+
+def _not_of_writers(told: threading.ExceptHookArgs) -> None:
+    "TensorBoard's thread hands its errors over, and would print a traceback of them besides."
+    if not isinstance(told.exc_value, OSError):
+        threading.__excepthook__(told)

@@ -27,10 +27,11 @@ from torch.overrides import TorchFunctionMode
 from ..adversaries import ADVERSARIES, Game, Supervised
 from ..core import Config, UserError, best_device, nearest_name
 from ..data.batch import Batch
-from ..networks import Stage1Generator
+from ..pose import KEYPOINTS
 from ..system.engine import Engine, Group, choose_precision, fast_layout
 from ..system.machine import free_memory as machine_memory
 from .ledger import Ledger, size_of
+from ..warping.generator import build_stage1
 
 # %% ../../nbs/training/09_memory.ipynb #e574b6f0
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _precision(config: Config, device_type: str) -> str:
 def _without_contents(config: Config, game: Game) -> dict[str, nn.Module]:
     "The networks of a game, with the frozen stage 1 that those of stage 2 are given, on the meta device."
     with torch.device("meta"):
-        networks = {"stage1": Stage1Generator(config).eval().requires_grad_(False), **game.networks()}
+        networks = {"stage1": build_stage1(config).eval().requires_grad_(False), **game.networks()}
     return {name: fast_layout(network) for name, network in networks.items()}
 
 
@@ -139,7 +140,8 @@ def _batches(config: Config, processes: int, dtype: torch.dtype) -> Iterator[Bat
     share, side = config.batch_size // processes, config.size
     while True:
         yield _Rehearsed(
-            *(torch.empty(share, channels, side, side, dtype=dtype) for channels in (3, 3, 18, 1))
+            *(torch.empty(share, channels, side, side, dtype=dtype) for channels in (3, 3, 18, 1)),
+            *(torch.empty(share, len(KEYPOINTS), 3, dtype=dtype) for _ in range(2)),
         )
 
 # %% ../../nbs/training/09_memory.ipynb #3e59b70c

@@ -6,7 +6,6 @@
 __all__ = ['PRETRAINED', 'STAGE2_ORDER', 'pretrained_names', 'find_weights', 'Pretrained', 'load_pretrained', 'save_pretrained']
 
 # %% ../../nbs/training/11_pretrained.ipynb #24390046
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +13,10 @@ import torch
 from torch import nn
 
 import posegen
-from ..core import ADVERSARY_NAMES, Config, UserError
+from ..core import ADVERSARY_NAMES, DEFAULT_WEIGHTS, UserError
 from ..data.store import open_store
 from ..photos.framing import Framing, measure_framing
+from .side_files import described_config, described_framing, read_description
 from .weights import load_generator, save_weights
 
 # %% ../../nbs/training/11_pretrained.ipynb #dd1ce166
@@ -36,16 +36,15 @@ def find_weights(path_or_name: str | Path) -> tuple[Path, Path | None, Path | No
     `posegen reproduce`.
     """
     names = pretrained_names()
-    if str(path_or_name) in names:
-        return PRETRAINED / path_or_name, PRETRAINED / path_or_name, None
-    folder = Path(path_or_name)
+    folder = PRETRAINED / path_or_name if str(path_or_name) in names else Path(path_or_name)
     if (folder / "stage1.safetensors").is_file():
         return folder, folder if (folder / "stage2.safetensors").is_file() else None, None
-    if (folder / "stage1" / "stage1.safetensors").is_file():
-        refined = [folder / f"stage2-{adversary}" for adversary in STAGE2_ORDER]
-        stage2 = next((path for path in refined if (path / "stage2.safetensors").is_file()), None)
-        store = folder / "prepare" / "store.h5"
-        return folder / "stage1", stage2, store if store.is_file() else None
+    for kind in ("warping-", ""):  # the better stage 1 first
+        if (folder / f"{kind}stage1" / "stage1.safetensors").is_file():
+            refined = [folder / f"{kind}stage2-{adversary}" for adversary in STAGE2_ORDER]
+            stage2 = next((path for path in refined if (path / "stage2.safetensors").is_file()), None)
+            store = folder / "prepare" / "store.h5"
+            return folder / f"{kind}stage1", stage2, store if store.is_file() else None
     raise UserError(_no_weights(folder, names))
 
 # %% ../../nbs/training/11_pretrained.ipynb #5502545d
@@ -60,18 +59,19 @@ def _no_weights(folder: Path, names: list[str]) -> str:
 
 # %% ../../nbs/training/11_pretrained.ipynb #8a072872
 def _description(folder: Path, name: str) -> dict[str, Any]:
-    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return read_description(folder / f"{name}.json", name)
 
 
 def _size(folder: str | Path, name: str) -> int:
     "The image side that weights were trained for."
-    return Config.from_dict(_description(Path(folder), name)["config"]).size
+    path = Path(folder) / f"{name}.json"
+    return described_config(read_description(path, name), path).size
 
 
 def _known_framing(stage1: Path, store: Path | None) -> Framing:
-    described = _description(stage1, "stage1").get("framing")
-    if isinstance(described, dict) and set(described) <= set(Framing.__dataclass_fields__):
-        return Framing(**described)
+    described = described_framing(_description(stage1, "stage1"), stage1 / "stage1.json")
+    if described is not None:
+        return described
     if store is not None:
         opened = open_store(store)
         return measure_framing(opened.keypoints[opened.split == 0], opened.size)
@@ -87,7 +87,9 @@ class Pretrained(NamedTuple):
     framing: Framing
 
 
-def load_pretrained(path_or_name: str | Path = "embedded", stage2: str | Path | None = None) -> Pretrained:
+def load_pretrained(
+    path_or_name: str | Path = DEFAULT_WEIGHTS, stage2: str | Path | None = None
+) -> Pretrained:
     """Generators by a name of the package, from a folder, or from a folder of runs (see `find_weights`).
 
     `stage2` names a folder with another stage 2. Raises `UserError` for unknown, damaged or unfitting weights.
@@ -119,8 +121,10 @@ def save_pretrained(
     for name, source in (("stage1", stage1), ("stage2", stage2)):
         if source is not None:
             network = load_generator(source, name, device=torch.device("cpu"))
-            known = _description(Path(source), name)
-            config = Config.from_dict(known.pop("config"))
+            path = Path(source) / f"{name}.json"
+            known = read_description(path, name)
+            config = described_config(known, path)
             known |= {"precision": "float16", "framing": vars(framing), **facts}
-            known.pop("kind")
+            for word in ("kind", "config", "module", "folder", "name"):  # the last three are no facts of ours
+                known.pop(word, None)
             save_weights(network.half(), Path(folder), name, config, **known)

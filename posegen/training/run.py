@@ -7,7 +7,6 @@ __all__ = ['Play', 'RunState', 'rounds', 'interruption', 'snapshot', 'restore', 
            'is_finished', 'TrainingRun', 'play_in_folder', 'Teller']
 
 # %% ../../nbs/training/01_run.ipynb #23a845e9
-import json
 import math
 import signal
 import threading
@@ -26,8 +25,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..core import Config, ProcessLost, Terminated, UserError
 from ..data.loading import TrainingBatches
 from ..system.engine import Engine
+from ..system.files import read_json
 from ..system.progress import Progress
 from posegen.training.checkpoints import (
+    check_facts,
+    check_parts,
+    foreign_refused,
     load_checkpoint,
     random_state,
     remove_checkpoints,
@@ -155,8 +158,11 @@ class Checkpoints:
         "Take up the newest checkpoint in the folder, if there is one."
         saved = load_checkpoint(self.path)
         if saved is not None:
-            check_identity(self.state, saved, self.path)
-            restore(self.state, saved)
+            with foreign_refused(self.path):
+                check_facts(saved)
+                check_identity(self.state, saved, self.path)
+                check_parts(saved, self.state.parts)
+                restore(self.state, saved)
             self.saved = self.state.done
         return saved is not None
 
@@ -228,9 +234,9 @@ def is_finished(result: Result, checkpoint: Path) -> bool:
     "Whether the folder holds the weights of this very run: somebody stopped what came after it."
     state, folder, kind = result.state, result.folder, result.kind
     try:
-        known = json.loads((folder / f"{kind}.json").read_text())
+        known = read_json(folder / f"{kind}.json")
         load_generator(folder, kind, device=torch.device("cpu"))
-    except (OSError, ValueError, UserError):  # missing or damaged: they are trained again
+    except UserError:  # missing or damaged: they are trained again
         return False
     wanted = {"kind": kind, "config": state.config.to_dict(), "steps": state.steps, **state.identity}
     same = all(known.get(name) == value for name, value in wanted.items())

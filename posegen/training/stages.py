@@ -105,7 +105,7 @@ def train_stage1(
         pupil = begin(game, config, engine)
 
         def generate(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-            return {"G1": engine.run(network, batch.stage1_input())}
+            return {"G1": engine.run(network, batch.read_by(network))}
 
         identity = {"data": file_hash(store.path), "source": store.source}
         state = RunState("stage 1", config, config.stage1_steps, pupil.parts, batches, engine, identity)

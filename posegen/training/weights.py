@@ -16,9 +16,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..core import NETWORK_FIELDS, Config, UserError, best_device
-from ..networks import Stage1Generator, Stage2Generator
+from ..networks import Stage2Generator
 from ..system.engine import fast_layout
 from ..system.files import atomic_path
+from .side_files import check_finite, check_weights, described_config, read_description
+from ..warping.generator import build_stage1
 
 # %% ../../nbs/training/04_weights.ipynb #bac3e6e1
 def save_weights(module: nn.Module, folder: Path, name: str, config: Config, **facts: Any) -> None:
@@ -30,7 +32,7 @@ def save_weights(module: nn.Module, folder: Path, name: str, config: Config, **f
         temporary.write_text(json.dumps({"kind": name, **facts, "config": config.to_dict()}, indent=1))
 
 # %% ../../nbs/training/04_weights.ipynb #d9d51933
-_GENERATORS: dict[str, Callable[[Config], nn.Module]] = {"stage1": Stage1Generator, "stage2": Stage2Generator}
+_GENERATORS: dict[str, Callable[[Config], nn.Module]] = {"stage1": build_stage1, "stage2": Stage2Generator}
 
 
 def load_generator(
@@ -46,22 +48,13 @@ def load_generator(
             f"There are no {name} weights in {folder} ({weights.name} and {description.name}): "
             f"train {name} first."
         )
-    try:
-        config = Config.from_dict(json.loads(description.read_text())["config"])
-        state = load_file(weights)
-    except UserError:
-        raise
-    except Exception as error:  # safetensors raises its own kinds of errors
-        raise UserError(f"{weights} or its .json is damaged ({error}): train {name} again.") from None
+    config = described_config(read_description(description, name), description)
     if expected is not None:
         same_configuration(config, expected, NETWORK_FIELDS[name], weights)
+    check_weights(weights, description, _GENERATORS[name], config)
     module = _GENERATORS[name](config)
-    try:
-        module.load_state_dict(state)
-    except RuntimeError:
-        raise UserError(
-            f"{weights} does not fit the configuration in {description.name}: train {name} again."
-        ) from None
+    module.load_state_dict(load_file(weights))
+    check_finite(module, weights)
     return fast_layout(module).to(device or best_device()).eval().requires_grad_(False)
 
 # %% ../../nbs/training/04_weights.ipynb #91184011

@@ -7,6 +7,7 @@ __all__ = ['LIMB_PARTS', 'PARTS', 'HEAD_ABOVE_NECK', 'SHOULDER_WIDTH', 'SHORTEST
            'HEAD_HALF_WIDTH', 'TORSO_HALF_WIDTH', 'Limb', 'torso_heights', 'PartTransforms', 'part_transforms']
 
 # %% ../../nbs/warping/01_parts.ipynb #03d8c49b
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,33 +62,36 @@ def _mean(places: Tensor, present: Tensor) -> Tensor:
     weights = present.to(places.dtype)[..., None]
     return (places * weights).sum(1) / weights.sum(1).clamp(min=1)
 
+
+def _some(values: Tensor, which: Sequence[int]) -> Tensor:
+    "values[:, which], for half the time: these maps are made in every training step."
+    return values.index_select(1, torch.tensor(which, device=values.device))
+
 # %% ../../nbs/warping/01_parts.ipynb #963e8c41
+_MEASURED = (  # pairs of keypoints whose distance tells how large a person is: two, two, and nine
+    *zip(_SHOULDERS, _HIPS),
+    *((_NECK, hip) for hip in _HIPS),
+    *(limb.ends for limb in LIMB_PARTS),
+    _SHOULDERS,
+)
+_MEASURED_SHARES = (*(_SHARES[limb.name.split("_", 1)[1]] for limb in LIMB_PARTS), SHOULDER_WIDTH)
+
+
 def _measures(places: Tensor, present: Tensor) -> Tensor:
     """Estimates of the torso's height (N, 4), the best first; 0 where one cannot be made.
 
     From shoulder to hip; from neck to hip; from neck to head; from the longest limb.
     """
-
-    def between(a: int, b: int) -> tuple[Tensor, Tensor]:
-        both = present[:, a] & present[:, b]
-        return _length(places[:, a] - places[:, b]) * both, both
-
-    def mean(pairs: list[tuple[int, int]]) -> Tensor:
-        lengths, known = zip(*(between(*pair) for pair in pairs))
-        return torch.stack(lengths).sum(0) / torch.stack(known).sum(0).clamp(min=1)
-
+    first, second = zip(*_MEASURED)
+    known = _some(present, first) & _some(present, second)
+    lengths = _length(_some(places, first) - _some(places, second)) * known
     head, seen = _head(places, present, present)
-    limbs: list[tuple[int, int, float]] = [
-        (*limb.ends, _SHARES[limb.name.split("_", 1)[1]]) for limb in LIMB_PARTS
-    ]
-    limbs.append((*_SHOULDERS, SHOULDER_WIDTH))
-    longest = torch.stack([between(a, b)[0] / share for a, b, share in limbs])
+    shares = lengths.new_tensor(_MEASURED_SHARES)
     return torch.stack(
         [
-            mean(list(zip(_SHOULDERS, _HIPS))),
-            mean([(_NECK, hip) for hip in _HIPS]),
+            *(lengths[:, at].sum(1) / known[:, at].sum(1).clamp(min=1) for at in (slice(2), slice(2, 4))),
             _length(head - places[:, _NECK]) / HEAD_ABOVE_NECK * (seen & present[:, _NECK]),
-            longest.amax(0),
+            (lengths[:, 4:] / shares).amax(1),
         ],
         1,
     )
@@ -95,9 +99,9 @@ def _measures(places: Tensor, present: Tensor) -> Tensor:
 
 def _head(places: Tensor, present: Tensor, also: Tensor) -> tuple[Tensor, Tensor]:
     "The middle of the head's keypoints (N, 2) and whether there is one (N,); those `also` seen count if any are."
-    both = (present & also)[:, _HEAD]
-    chosen = torch.where(both.any(1, keepdim=True), both, present[:, _HEAD])
-    return _mean(places[:, _HEAD], chosen), chosen.any(1)
+    both = _some(present & also, _HEAD)
+    chosen = torch.where(both.any(1, keepdim=True), both, _some(present, _HEAD))
+    return _mean(_some(places, _HEAD), chosen), chosen.any(1)
 
 # %% ../../nbs/warping/01_parts.ipynb #509b0117
 def _first_positive(values: Tensor, otherwise: float) -> Tensor:
@@ -114,7 +118,8 @@ def torso_heights(condition: Tensor, target: Tensor, size: int) -> tuple[Tensor,
     are at least a 32nd of the image, ratios between 1/8 and 8. A pose of which nothing can be measured counts as a
     quarter of the image high.
     """
-    seen, wanted = (_measures(pose[..., :2], pose[..., 2] > 0) for pose in (condition, target))
+    both = torch.cat([condition, target])
+    seen, wanted = _measures(both[..., :2], both[..., 2] > 0).chunk(2)
     ratio = _first_positive(torch.where(wanted > 0.5, seen / wanted.clamp(min=0.5), 0 * seen), 1.0)
     return _first_positive(wanted, size / 4).clamp(min=size / 32), ratio.clamp(1 / 8, 8)
 
@@ -168,10 +173,12 @@ PULL = 0.03  # lambda, in squared torso heights
 def _axes(places: Tensor, present: Tensor, also: Tensor) -> Tensor:
     "Directions (N, 2) from the neck down: to the hips, away from the head, or straight down; as both images allow."
     both = present & also
-    hips, chest = _mean(places[:, _HIPS], both[:, _HIPS]), _mean(places[:, _TRUNK[:3]], both[:, _TRUNK[:3]])
-    head = _mean(places[:, _HEAD], both[:, _HEAD])
-    has_chest = both[:, _TRUNK[:3]].any(1)
-    has_hips, has_head = both[:, _HIPS].any(1) & has_chest, both[:, _HEAD].any(1) & has_chest
+    shown = [_some(both, where) for where in (_HIPS, _TRUNK[:3], _HEAD)]
+    hips, chest, head = (
+        _mean(_some(places, where), present) for where, present in zip((_HIPS, _TRUNK[:3], _HEAD), shown)
+    )
+    has_hips, has_chest, has_head = (present.any(1) for present in shown)
+    has_hips, has_head = has_hips & has_chest, has_head & has_chest
     down = torch.zeros_like(hips)
     down[:, 1] = 1
     direction = torch.where(
@@ -202,7 +209,7 @@ def _frame(places: Tensor, present: Tensor, also: Tensor, height: Tensor) -> _Fr
     across = _across(down)
     widths = []
     for right, left in (_SHOULDERS, _HIPS):
-        both = (present & also)[:, [right, left]].all(1)
+        both = (present & also)[:, right] & (present & also)[:, left]
         widths.append(((places[:, left] - places[:, right]) * across).sum(-1) * both)
     width = torch.where(widths[0].abs() >= widths[1].abs(), *widths)
     return _Frame(down, across, width, LEAST_WIDTH * height)
@@ -222,11 +229,11 @@ def _torso_transform(
     source: Tensor, target: Tensor, seen: Tensor, wanted: Tensor, ratio: Tensor, height: Tensor
 ) -> Tensor:
     "Maps (N, 2, 3) from pixels of the target to those of the source, from the points (N, 18, 2) that both show."
-    both = (seen & wanted)[:, _TRUNK]
+    both = _some(seen & wanted, _TRUNK)
     frames = _frame(source, seen, wanted, height * ratio), _frame(target, wanted, seen, height)
-    middles = [_mean(points[:, _TRUNK], both) for points in (source, target)]
+    middles = [_mean(_some(points, _TRUNK), both) for points in (source, target)]
     y, x = (
-        frame.widened((points[:, _TRUNK] - middle[:, None]) * both[..., None])
+        frame.widened((_some(points, _TRUNK) - middle[:, None]) * both[..., None])
         for points, middle, frame in zip((source, target), middles, frames)
     )
     pull = (PULL * height**2)[:, None, None]
@@ -245,8 +252,8 @@ def _inverse(matrices: Tensor) -> Tensor:
 def _facing(places: Tensor, present: Tensor, head: Tensor, axis: Tensor) -> Tensor:
     "How far the nose lies to the side of the other points of the head (N,), pixels; 0 where it cannot be told."
     others = _HEAD[1:]
-    rest = _mean(places[:, others], present[:, others])
-    known = present[:, _HEAD[0]] & present[:, others].any(1)
+    rest = _mean(_some(places, others), _some(present, others))
+    known = present[:, _HEAD[0]] & _some(present, others).any(1)
     return ((places[:, _HEAD[0]] - rest) * _across(axis)).sum(-1) * known
 
 
@@ -272,6 +279,7 @@ class PartTransforms:
 
     matrices: Tensor  # (N, 10, 2, 3): (x, y, 1) in the target -> (x, y) in the condition image
     shown: Tensor  # (N, 10) bool: can be moved
+    wanted: Tensor  # (N, 10) bool: the target pose has it, whether the photo shows it or not
     mirrored: Tensor  # (N, 10) bool: comes from the other side's limb, or from a mirrored head or torso
     starts: Tensor  # (N, 19, 2): of the capsules: eight limbs, head, torso
     ends: Tensor  # (N, 19, 2)
@@ -290,6 +298,21 @@ def _bounded(pose: Tensor, size: int) -> tuple[Tensor, Tensor]:
     return places.clamp(-FAR * size, FAR * size), present
 
 
+_STARTS, _ENDS = zip(*(limb.ends for limb in LIMB_PARTS))
+_TWINS = (4, 5, 6, 7, 0, 1, 2, 3)  # the same limbs of the other side
+
+
+def _axes_of_limbs(source: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    "Starts and ends (N, 8, 2) of the limbs in the condition image, or of their twins; which show, which are twins."
+    shown = _some(seen, _STARTS) & _some(seen, _ENDS)
+    twin = _some(shown, _TWINS) & ~shown
+    starts, ends = (
+        torch.where(twin[..., None], _some(points, _TWINS), points)
+        for points in (_some(source, _STARTS), _some(source, _ENDS))
+    )
+    return starts, ends, shown | twin, twin
+
+
 @torch.no_grad()
 def part_transforms(condition: Tensor, target: Tensor, size: int) -> PartTransforms:
     """The transforms of all parts, in closed form (section 6 of the report asks for a better G1).
@@ -299,28 +322,44 @@ def part_transforms(condition: Tensor, target: Tensor, size: int) -> PartTransfo
     """
     (source, seen), (places, wanted) = (_bounded(pose.float(), size) for pose in (condition, target))
     height, ratio = torso_heights(_pose(source, seen), _pose(places, wanted), size)
-    maps, shown, mirrored = [], [], []
-    for number, limb in enumerate(LIMB_PARTS):
-        a, b = limb.ends
-        twin_a, twin_b = LIMB_PARTS[(number + 4) % 8].ends
-        own, twin = seen[:, a] & seen[:, b], seen[:, twin_a] & seen[:, twin_b]
-        start, end = (
-            torch.where(own[:, None], source[:, i], source[:, j]) for i, j in ((a, twin_a), (b, twin_b))
-        )
-        sign = torch.where(own, 1.0, -1.0)
-        maps.append(_limb_transform((start, end), (places[:, a], places[:, b]), ratio, height, sign))
-        shown.append((own | twin) & wanted[:, a] & wanted[:, b])
-        mirrored.append(~own & twin)
-    maps.append(_torso_transform(source, places, seen, wanted, ratio, height))
-    shown.append((seen & wanted)[:, _TRUNK].sum(1) >= 2)
+    starts, ends, able, twin = _axes_of_limbs(source, seen)
     (head_s, has_s), (head_t, has_t) = _head(source, seen, wanted), _head(places, wanted, seen)
-    sign = _head_signs(source, places, seen, wanted, ratio, height)
-    maps.append(_limb_transform((source[:, _NECK], head_s), (places[:, _NECK], head_t), ratio, height, sign))
-    shown.append(has_s & has_t & seen[:, _NECK] & wanted[:, _NECK])
-    matrices, able = torch.stack(maps, 1), torch.stack(shown, 1)
+    sides = _head_signs(source, places, seen, wanted, ratio, height)
+    axes = [  # of the eight limbs and of the head, (N, 9, 2)
+        torch.cat([limbs, point[:, None]], 1).flatten(0, 1)
+        for limbs, point in (
+            (starts, source[:, _NECK]),
+            (ends, head_s),
+            (_some(places, _STARTS), places[:, _NECK]),
+            (_some(places, _ENDS), head_t),
+        )
+    ]
+    signs = torch.cat([1 - 2 * twin.to(sides.dtype), sides[:, None]], 1).flatten()
+    ratios, heights = (values.repeat_interleave(9) for values in (ratio, height))
+    limbs = _limb_transform((axes[0], axes[1]), (axes[2], axes[3]), ratios, heights, signs).unflatten(
+        0, (-1, 9)
+    )
+    torso = _torso_transform(source, places, seen, wanted, ratio, height)
+    matrices = torch.cat([limbs[:, :8], torso[:, None], limbs[:, 8:]], 1)
+    asked = _some(wanted, _STARTS) & _some(wanted, _ENDS)
+    trunk = (_some(have, _TRUNK).sum(1, keepdim=True) >= 2 for have in (seen & wanted, wanted))
+    heads = (
+        there & neck[:, _NECK]
+        for there, neck in ((has_s & has_t, seen & wanted), (_head(places, wanted, wanted)[1], wanted))
+    )
+    shown, all_wanted = (
+        torch.cat([limb, torso_there, head[:, None]], 1)
+        for limb, torso_there, head in zip((able & asked, asked), trunk, heads)
+    )
     turned = matrices[:, 8:, 0, 0] * matrices[:, 8:, 1, 1] - matrices[:, 8:, 0, 1] * matrices[:, 8:, 1, 0] < 0
-    flipped = torch.cat([torch.stack(mirrored, 1), turned], 1) & able
-    return PartTransforms(matrices, able, flipped, *_capsules(places, wanted, seen, height), size)
+    return PartTransforms(
+        matrices,
+        shown,
+        all_wanted,
+        torch.cat([twin, turned], 1) & shown,
+        *_capsules(places, wanted, seen, height),
+        size,
+    )
 
 
 def _pose(places: Tensor, present: Tensor) -> Tensor:
@@ -331,21 +370,29 @@ HEAD_TOP, HEAD_HALF_WIDTH, TORSO_HALF_WIDTH = 0.55, 0.25, 0.15
 _TORSO_PAIRS = [(a, b) for number, a in enumerate(_TRUNK) for b in _TRUNK[number + 1 :]]
 
 
+_TORSO_STARTS, _TORSO_ENDS = zip(*_TORSO_PAIRS)
+
+
 def _capsules(places: Tensor, wanted: Tensor, seen: Tensor, height: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     "Starts, ends (N, 19, 2) and half-widths (N, 19) of the parts in the target: eight limbs, head, torso."
-    starts, ends, widths = [], [], []
-    for limb in LIMB_PARTS:
-        a, b = (places[:, end] for end in limb.ends)
-        starts.append(a)
-        ends.append(b + limb.beyond * (b - a))
-        widths.append(limb.half_width * height)
+    beyond, widths = (
+        places.new_tensor([getattr(limb, name) for limb in LIMB_PARTS]) for name in ("beyond", "half_width")
+    )
+    starts, ends = _some(places, _STARTS), _some(places, _ENDS)
     neck, (head, _) = places[:, _NECK], _head(places, wanted, seen)
     up = _unit(head - neck, torch.zeros_like(neck), 0.05 * height)[0]
-    starts.append(neck)
-    ends.append(head + up * (HEAD_TOP * HEAD_ABOVE_NECK * height)[:, None])
-    widths.append(HEAD_HALF_WIDTH * height)
-    for a, b in _TORSO_PAIRS:
-        starts.append(places[:, a])
-        ends.append(places[:, b])
-        widths.append(TORSO_HALF_WIDTH * height * (wanted[:, a] & wanted[:, b]))
-    return torch.stack(starts, 1), torch.stack(ends, 1), torch.stack(widths, 1)
+    top = head + up * (HEAD_TOP * HEAD_ABOVE_NECK * height)[:, None]
+    torso = _some(wanted, _TORSO_STARTS) & _some(wanted, _TORSO_ENDS)
+    shares = torch.cat(
+        [
+            widths.expand(len(places), -1),
+            torch.full_like(height[:, None], HEAD_HALF_WIDTH),
+            TORSO_HALF_WIDTH * torso,
+        ],
+        1,
+    )
+    return (
+        torch.cat([starts, neck[:, None], _some(places, _TORSO_STARTS)], 1),
+        torch.cat([ends + beyond[:, None] * (ends - starts), top[:, None], _some(places, _TORSO_ENDS)], 1),
+        shares * height[:, None],
+    )

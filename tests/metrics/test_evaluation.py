@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import posegen
-from posegen.core import UserError, preset
+from posegen.core import UserError, preset, warping_changes
 from posegen.data.prepare import prepare
 from posegen.data.store import open_store
 from posegen.report.origins import trace
@@ -75,10 +75,15 @@ def inputs(tmp_path_factory):
     train_stage1(CONFIG, store, folder / "stage1")
     for adversary in ("triplet", "wgan_triplet"):
         train_stage2(CONFIG, adversary, store, folder / "stage1", folder / adversary)
+    copying = CONFIG.replace(**warping_changes(CONFIG))
+    train_stage1(copying, store, folder / "warping")
+    train_stage2(copying, "triplet", store, folder / "warping", folder / "warping-triplet")
     return dict(
         store=str(folder / "store.h5"),
         stage1=str(folder / "stage1"),
         stage2={name: str(folder / name) for name in ("triplet", "wgan_triplet")},
+        warping=str(folder / "warping"),
+        warping_stage2={"triplet": str(folder / "warping-triplet")},
     )
 
 

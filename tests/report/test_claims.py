@@ -30,7 +30,7 @@ from posegen.system.provenance import notebook_cells
 CLAIMS = ["a", "b", "c1", "c2", "c3", "d", "e", "f", "g", "h", "i", "j"]
 
 
-def execute(job):
+def execute(job, place=None):
     "A notebook in this process: all that a kernel would add is time."
     cells = [cell for cell in notebook_cells(job.notebook) if cell["type"] == "code"]
     names = {"__name__": "__main__"}

@@ -55,6 +55,14 @@ def test_two_halves_give_the_weights_of_one_whole(folder):
     assert difference < 1e-9, difference
 
 
+def test_two_halves_give_the_weights_of_one_whole_that_copies(folder, tmp_path):
+    fields = 'generator="warping"', "contrast_weight=1.0", "stage1_steps=8"
+    for processes in (1, 2):
+        train(processes, folder, tmp_path / str(processes), "stage1", *fields)
+    one, two = (load_file(tmp_path / name / "stage1.safetensors") for name in "12")
+    assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-9
+
+
 def test_two_processes_play_the_same_wasserstein_game(folder, tmp_path):
     for processes in (1, 2):
         train(processes, folder, tmp_path / str(processes), "wgan_triplet", "stage2_steps=6", "n_critic=3")

@@ -22,6 +22,9 @@ PATIENCE = 300  # seconds until a process that does nothing has failed
 STEPS = max(40, 15 * KILLS)
 
 
+WARPING = "a stage 1 that copies, on disturbed pairs"
+
+
 def config() -> Config:
     return preset("test", stage1_steps=STEPS, stage2_steps=STEPS, checkpoint_every=3, critic_norm="batch")
 
@@ -31,16 +34,18 @@ def trained(tmp_path_factory) -> Path:
     "A store with everything trained on it, undisturbed."
     root = tmp_path_factory.mktemp("training")
     write_boxes(root / "store.h5")
-    for name in ("stage1", *ADVERSARIES):
+    for name in ("stage1", WARPING, *ADVERSARIES):
         train(root, name, root / name)
     return root
 
 
 def train(root: Path, name: str, out: Path) -> None:
-    "Stage 1, or stage 2 against the adversary `name`."
+    "Stage 1, the other stage 1, or stage 2 against the adversary `name`."
     torch.set_num_threads(1)
-    if name == "stage1":
-        train_stage1(config(), open_store(root / "store.h5"), out, torch.device("cpu"))
+    if name in ("stage1", WARPING):
+        changes = dict(generator="warping", contrast_weight=1.0, disturbance="photographs", ema_decay=0.9)
+        own = config().replace(**changes) if name == WARPING else config()
+        train_stage1(own, open_store(root / "store.h5"), out, torch.device("cpu"))
     else:
         train_stage2(config(), name, open_store(root / "store.h5"), root / "stage1", out, torch.device("cpu"))
 
@@ -54,7 +59,7 @@ def weights(folder: Path) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["stage1", *ADVERSARIES])
+@pytest.mark.parametrize("name", ["stage1", WARPING, *ADVERSARIES])
 def test_killed_at_random_moments_the_weights_are_the_same_in_every_bit(trained, tmp_path, name):
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["posegen.training.stages"])
