@@ -1,6 +1,7 @@
-"Programs that a test starts: they end within a time, and nothing of them is left behind."
+"Programs that a test starts, and calls that it makes: they end within a time, and nothing of them is left behind."
 
 import os
+import resource
 import signal
 import subprocess
 import threading
@@ -64,3 +65,28 @@ def kill_all(session: int) -> None:
         os.killpg(session, signal.SIGKILL)
     except ProcessLookupError:
         pass
+
+
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    "Ends what hangs."
+
+    def too_long(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def within_bounds(seconds: int = 30, gigabytes: float = 1) -> Iterator[None]:
+    "Ends what takes too long; fails where the process grew by more than so much."
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with at_most(seconds):
+        yield
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < gigabytes * 2**20

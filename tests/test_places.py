@@ -10,13 +10,12 @@ import shutil
 import signal
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
-from bounded import bounded, run_bounded
+from bounded import at_most, bounded, run_bounded
 from PIL import Image
 
 from posegen.core import UserError
@@ -29,22 +28,6 @@ from posegen.system.files import atomic_path, lock_folder, make_folder, open_reg
 MAIN = (sys.executable, "-c", "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))")
 ASCII = {"PYTHONIOENCODING": "ascii"}
 NO_LOCALE = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-
-
-@contextmanager
-def at_most(seconds):
-    "Ends what hangs."
-
-    def too_long(*_):
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def assert_one_sentence(outcome, pattern):

@@ -26,7 +26,7 @@ class FolderImages:
 
 def images_of(folder: str | Path) -> FolderImages:
     "All images below a folder; `UserError` where there is none, or two that differ in their suffix only."
-    files = files_below(Path(folder), any_name=True)
+    files = files_below(Path(folder), compared=True)
     paths: dict[str, Path] = {}
     for name in files.images:
         key = Path(name).with_suffix("").as_posix()

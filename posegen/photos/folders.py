@@ -87,8 +87,8 @@ def is_systems_own(name: str) -> bool:
 _UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-def _place_objection(path: Path, real_root: Path | None, any_name: bool = False) -> str | None:
-    "Why a file is not even looked into, or None; `real_root`: the folder that links must not leave."
+def _place_objection(path: Path, real_root: Path | None) -> str | None:
+    "Why a file is not even looked into, or None; `real_root`: the folder that links must not leave; None: compared."
     if path.is_symlink() and not path.exists():
         return "a link that leads nowhere"
     if real_root and path.is_symlink() and not path.resolve().is_relative_to(real_root):
@@ -96,21 +96,20 @@ def _place_objection(path: Path, real_root: Path | None, any_name: bool = False)
     if not path.is_file():
         # a pipe or a device, which would block the reader
         return "not a file"
-    if not any_name and _UNUSABLE.search(path.name):
+    if real_root and _UNUSABLE.search(path.name):
         return "its name holds characters that are no text: rename it"
     return None
 
 # %% ../../nbs/photos/05_folders.ipynb #31580df3
-def files_below(root: Path, links_out: bool = False, any_name: bool = False) -> Files:
+def files_below(root: Path, compared: bool = False) -> Files:
     """Everything below a folder but what is a system's own; `UserError` if it is not there or cannot be read.
 
-    `links_out`: links to files elsewhere are followed. `any_name`: also names that are no text; both as where images
-    are only compared.
+    Where images are only `compared`, links to files elsewhere are followed, and names need not be text.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder." if root.exists() else f"There is no folder {root}.")
     found = Files(root, [], [], [])
-    real_root = None if links_out else root.resolve()
+    real_root = None if compared else root.resolve()
     for place, folders, names in os.walk(root, onerror=_unreadable):
         below = "" if Path(place) == root else Path(place).relative_to(root).as_posix() + "/"
         found.passed_over += [
@@ -121,16 +120,16 @@ def files_below(root: Path, links_out: bool = False, any_name: bool = False) -> 
         found.rejected += [(below + name, "a link to a folder, which is not followed") for name in links]
         for name in sorted(names):
             if not is_systems_own(name):
-                _sort_in(found, Path(place) / name, below + name, real_root, any_name)
+                _sort_in(found, Path(place) / name, below + name, real_root)
             elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
                 found.passed_over.append(_readable(below + name))
     found.images.sort()
     return found
 
 
-def _sort_in(found: Files, path: Path, name: str, real_root: Path | None, any_name: bool) -> None:
+def _sort_in(found: Files, path: Path, name: str, real_root: Path | None) -> None:
     "Put a file where it belongs by its content: to the images, the rejected or the others."
-    objection = _place_objection(path, real_root, any_name)
+    objection = _place_objection(path, real_root)
     kind = None if objection else file_kind(path)
     if objection := objection or picture_objection(kind):
         found.rejected.append((_readable(name), objection))

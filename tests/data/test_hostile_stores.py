@@ -8,14 +8,12 @@ import errno
 import fcntl
 import json
 import os
-import resource
 import shutil
-import signal
-from contextlib import contextmanager
 
 import h5py
 import numpy as np
 import pytest
+from bounded import within_bounds
 
 from posegen.core import UserError
 from posegen.data.dense import PARTS, dense_image, find_dense, fingerprints, read_dense, write_dense
@@ -24,23 +22,6 @@ from posegen.data.store import COLUMNS, open_store
 from posegen.data.writing import write_store
 
 SECRET = b"what only its owner may read " * 4000
-
-
-@contextmanager
-def within_bounds(seconds=30, gigabytes=1):
-    "Ends what takes too long; fails where the process grew by more than so much."
-
-    def too_long(*_):
-        raise TimeoutError
-
-    before, peak = signal.signal(signal.SIGALRM, too_long), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < gigabytes * 2**20
 
 
 def refused(action, pattern=None):

@@ -10,16 +10,14 @@ import json
 import math
 import os
 import pickle
-import resource
-import signal
 import struct
 import zipfile
-from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from bounded import within_bounds
 from safetensors.torch import save_file
 
 from posegen.cli.describe import describe
@@ -35,23 +33,6 @@ from posegen.training.weights import load_generator, save_weights
 
 CONFIG = preset("test")
 CPU = torch.device("cpu")
-
-
-@contextmanager
-def within_bounds(seconds=30, gigabytes=1):
-    "Ends what takes too long; fails where the process grew by more than so much."
-
-    def too_long(*_):
-        raise TimeoutError
-
-    before, peak = signal.signal(signal.SIGALRM, too_long), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < gigabytes * 2**20
 
 
 def refused(action, pattern=None):
