@@ -19,6 +19,7 @@ from posegen.networks import Stage1Generator, Stage2Generator
 from posegen.people import render_people
 from posegen.photos.framing import Framing
 from posegen.photos.inputs import read_photo
+from posegen.photos.keypoints import write_openpose_json
 from posegen.pose import pose_mask
 from posegen.training.generators import run_generator
 from posegen.training.pretrained import PRETRAINED, find_weights, pretrained_names
@@ -611,3 +612,29 @@ def test_every_real_photo_can_be_used(estimator, one_person):
         torso = np.hypot(*(result.condition_keypoints[1] - result.condition_keypoints[[8, 11]].max(0))[:2])
         assert model.size / 8 < torso < model.size, photo
     assert len(photos) == 26 + 8 + 6
+
+
+def test_keypoints_of_the_photo_in_another_frame(files, weights, posegen, one_person):
+    "Found at 256 pixels for a photo of 48: with the rule the picture is the one of the keypoints in its own pixels."
+    own = one_person[1][0]
+    larger = own.copy()
+    larger[:, :2] = (own[:, :2] + 0.5) * (256 / 48) - 0.5
+    write_openpose_json(files / "larger.json", larger)
+    write_openpose_json(files / "own.json", own)
+    words = ("transfer", files / "me.png", "--pose", files / "pose.csv", "--model", weights, "--out")
+    pictures = {}
+    for name, more in (
+        ("own", ("own.json",)),
+        ("square", ("larger.json", "--frame", "256")),
+        ("size", ("larger.json", "--frame", "256x256")),
+    ):
+        keypoints, *frame = more
+        outcome = posegen(*words, files / f"{name}.png", "--keypoints", files / keypoints, *frame)
+        assert outcome.status == 0, outcome.error
+        pictures[name] = np.asarray(Image.open(files / f"{name}.png")).astype(int)
+    assert np.abs(pictures["own"] - pictures["square"]).max() <= 2
+    assert np.abs(pictures["own"] - pictures["size"]).max() < 60  # half a pixel of the photo apart
+    unknown = posegen(*words, files / "a.png", "--keypoints", files / "own.json", "--frame", "half")
+    assert unknown.status == 2 and 'The rule frame is "half"' in unknown.error
+    alone = posegen(*words, files / "a.png", "--frame", "256")
+    assert alone.status == 2 and "name them with --keypoints" in alone.error

@@ -14,6 +14,7 @@ import numpy as np
 from ..people import View, photograph
 from ..studio.dressing import dress
 from ..studio.wardrobe import draw_look
+from ..transfer import Portrait
 
 # %% ../../nbs/explore/02_examples.ipynb #23fd0b6c
 PEOPLE_SEED = 2026
@@ -38,6 +39,7 @@ class Sitter(NamedTuple):
 
     picture: np.ndarray
     keypoints: np.ndarray
+    portrait: Portrait | None = None  # the same as large as the photo is, if it is larger
 
 
 @cache

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['DETECTOR_SIZE', 'LANDMARK_SIZE', 'ANCHOR_GRIDS', 'BODY_MARGIN', 'LANDMARKS', 'LEAST_SCORE', 'LEAST_LONELY_SCORE',
-           'LEAST_PRESENCE', 'SAME_PERSON', 'SMALLEST_SHARE', 'ssd_anchors', 'Region', 'crop', 'whole', 'Detection',
-           'decode_detections', 'overlap', 'merge_detections', 'body_region', 'refine', 'unmirror', 'Landmarks',
-           'BlazePose', 'shared_networks']
+           'LEAST_PRESENCE', 'SAME_PERSON', 'SMALLEST_SHARE', 'ssd_anchors', 'Detection', 'decode_detections',
+           'overlap', 'merge_detections', 'body_region', 'region_of', 'refine', 'unmirror', 'Landmarks', 'BlazePose',
+           'shared_networks']
 
 # %% ../../nbs/photos/08_blazepose.ipynb #e9df5d00
 import math
@@ -16,14 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
-from scipy.ndimage import map_coordinates
 from scipy.special import expit as sigmoid
 
 from ..core import UserError
+from .squares import Region, crop, spread, whole
+from ..pose import keypoint
 
 # %% ../../nbs/photos/08_blazepose.ipynb #6b165f77
 DETECTOR_SIZE = 224  # side of the image that the detector sees, pixels
@@ -39,45 +39,6 @@ def ssd_anchors() -> np.ndarray:
         y, x = np.meshgrid(centres, centres, indexing="ij")
         grids.append(np.repeat(np.stack([x.ravel(), y.ravel()], 1), count, axis=0))
     return np.concatenate(grids)
-
-# %% ../../nbs/photos/08_blazepose.ipynb #4dc87111
-@dataclass(frozen=True)
-class Region:
-    "A square in an image: centre (x, y) and side in pixels, angle in radians, clockwise as one sees it."
-
-    x: float
-    y: float
-    side: float
-    angle: float = 0.0
-
-    def to_image(self, points: np.ndarray) -> np.ndarray:
-        "Points (N, 2) given as shares of the square, 0 … 1 from its left and top, in pixels of the image."
-        cosine, sine = math.cos(self.angle), math.sin(self.angle)
-        turned = (points - 0.5) @ np.array([[cosine, sine], [-sine, cosine]])
-        return turned * self.side + (self.x, self.y)
-
-# %% ../../nbs/photos/08_blazepose.ipynb #8e2eda6b
-def crop(image: np.ndarray, region: Region, size: int, outside: str = "nearest") -> np.ndarray:
-    """The square `region` of `image` (uint8 (H, W, 3)) as a picture uint8 (size, size, 3), turned upright.
-
-    `outside` the image: "nearest" repeats its outermost pixels, "grid-constant" is black.
-    """
-    pixels = np.arange(size) / size
-    shares = np.stack(np.meshgrid(pixels, pixels), -1).reshape(-1, 2)
-    places = region.to_image(shares)
-    shrink = int(region.side / size / 2)
-    if shrink > 1:
-        image = np.asarray(Image.fromarray(image).reduce(shrink))
-        places = (places + 0.5) / shrink - 0.5
-    x, y = places.T
-    channels = [map_coordinates(image[..., channel], [y, x], order=1, mode=outside) for channel in range(3)]
-    return np.stack(channels, -1).reshape(size, size, 3)
-
-
-def whole(image: np.ndarray) -> Region:
-    "The smallest upright square around all of an image."
-    height, width = image.shape[:2]
-    return Region(width / 2, height / 2, max(height, width))
 
 # %% ../../nbs/photos/08_blazepose.ipynb #0a4b59a7
 @dataclass(frozen=True)
@@ -147,6 +108,18 @@ def body_region(hips: np.ndarray, top: np.ndarray) -> Region:
     right, down = top - hips
     side = 2 * BODY_MARGIN * math.hypot(right, down)
     return Region(float(hips[0]), float(hips[1]), side, math.atan2(right, -down))
+
+
+def region_of(keypoints: np.ndarray) -> Region:
+    "The square around a body whose keypoints (18, 3) are known; the neck and a hip must be present."
+    present = keypoints[:, 2] > 0
+    hips, neck = (keypoints[[at for at in ats if present[at]], :2].mean(0) for ats in (_HIPS, _NECK))
+    farthest = np.hypot(*(keypoints[present, :2] - hips).T).max()
+    up = (neck - hips) / max(np.hypot(*(neck - hips)), 1e-6)
+    return body_region(hips, hips + up * max(farthest, 1.7 * np.hypot(*(neck - hips))))
+
+
+_HIPS, _NECK = (keypoint("right_hip"), keypoint("left_hip")), (keypoint("neck"),)
 
 # %% ../../nbs/photos/08_blazepose.ipynb #06e7624f
 LANDMARKS = (
@@ -259,31 +232,53 @@ def _run(model: Any, picture: np.ndarray) -> list[np.ndarray]:
 @dataclass(frozen=True)
 class Landmarks:
     """One person: `points` (33, 2) in pixels of the image, ordered as `LANDMARKS`; `visibility` (33,) and
-    `presence`, 0 … 1; `region`, the square that the network saw; `axis` (2, 2): hips and circle's top."""
+    `presence`, 0 … 1; `region`, the square that the network saw; `axis` (2, 2): hips and circle's top.
+
+    What tells whether to believe it, if it was asked: `warmth` (33,), the highest value of each point's
+    heatmap, 0 … 1; `apart` (33,), how far from each other picture and mirrored picture put it, in sides
+    of the square."""
 
     points: np.ndarray
     visibility: np.ndarray
     presence: float
     region: Region
     axis: np.ndarray
+    warmth: np.ndarray | None = None
+    apart: np.ndarray | None = None
 
 # %% ../../nbs/photos/08_blazepose.ipynb #0aa3a487
-def _look(landmarker: Any, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    "39 points as shares of a picture, their visibilities, and how surely somebody is there."
-    numbers, presence, _, heatmaps, _ = _run(landmarker, picture / 255)
+class _Seen(NamedTuple):
+    """39 points as shares of a picture, their visibilities, how surely somebody is there, the outline of whoever
+    is there (256, 256), 0 … 1; the rest as in `Landmarks`."""
+
+    points: np.ndarray
+    visibility: np.ndarray
+    presence: float
+    mask: np.ndarray
+    warmth: np.ndarray
+    apart: np.ndarray | None = None
+
+
+def _look(landmarker: Any, picture: np.ndarray) -> _Seen:
+    numbers, presence, mask, heatmaps, _ = _run(landmarker, picture / 255)
     numbers = numbers.reshape(39, 5).astype(np.float64)  # each: x, y, depth, visibility, presence
-    points = refine(numbers[:, :2] / LANDMARK_SIZE, sigmoid(heatmaps))
-    return points, sigmoid(numbers[:, 3]), float(presence[0])
+    heatmaps = sigmoid(heatmaps)
+    points = refine(numbers[:, :2] / LANDMARK_SIZE, heatmaps)
+    warmth = heatmaps.max((0, 1))
+    return _Seen(points, sigmoid(numbers[:, 3]), float(presence[0]), sigmoid(mask[..., 0]), warmth)
 
 
-def _look_twice(landmarker: Any, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+def _look_twice(landmarker: Any, picture: np.ndarray) -> _Seen:
     "The same, averaged with what the mirrored picture gives."
-    points, visibility, presence = _look(landmarker, picture)
-    others, other_visibility, other_presence = _look(landmarker, picture[:, ::-1])
-    return (
-        (points + unmirror(others)) / 2,
-        (visibility + other_visibility[_MIRRORED]) / 2,
-        (presence + other_presence) / 2,
+    one, other = _look(landmarker, picture), _look(landmarker, picture[:, ::-1])
+    points = unmirror(other.points)
+    return _Seen(
+        (one.points + points) / 2,
+        (one.visibility + other.visibility[_MIRRORED]) / 2,
+        (one.presence + other.presence) / 2,
+        (one.mask + other.mask[:, ::-1]) / 2,
+        (one.warmth + other.warmth[_MIRRORED]) / 2,
+        np.hypot(*(one.points - points).T),
     )
 
 # %% ../../nbs/photos/08_blazepose.ipynb #9e004427
@@ -326,9 +321,22 @@ class BlazePose:
     def landmarks(self, image: np.ndarray, region: Region, mirror: bool = False) -> Landmarks:
         "The landmarks of the person in one square; with `mirror`, averaged with the mirrored picture's."
         look = _look_twice if mirror else _look
-        points, visibility, presence = look(self.landmarker, crop(image, region, LANDMARK_SIZE))
-        points, count = region.to_image(points), len(LANDMARKS)
-        return Landmarks(points[:count], visibility[:count], presence, region, points[count : count + 2])
+        seen, count = look(self.landmarker, crop(image, region, LANDMARK_SIZE)), len(LANDMARKS)
+        points = region.to_image(seen.points)
+        return Landmarks(
+            points[:count],
+            seen.visibility[:count],
+            seen.presence,
+            region,
+            points[count : count + 2],
+            seen.warmth[:count],
+            None if seen.apart is None else seen.apart[:count],
+        )
+
+    def outline(self, image: np.ndarray, region: Region) -> np.ndarray:
+        "How surely each pixel of an image is the person in one square: float32 (H, W), 0 … 1; 0 outside of it."
+        seen = _look_twice(self.landmarker, crop(image, region, LANDMARK_SIZE))
+        return spread(seen.mask, region, *image.shape[:2])
 
     def people(self, image: np.ndarray) -> list[Landmarks]:
         "Everybody in an image uint8 (H, W, 3), the largest first."

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ZERO_CHOICES', 'FRACTION_REACH', 'SHAPES_APART', 'FRAME_CHOICES', 'zeros_mean_missing', 'zeros_out', 'about_zeros',
            'are_fractions', 'in_pixels', 'image_size', 'upright_size', 'in_corner', 'about_place', 'check_frames',
-           'frame_size', 'all_in_pixels', 'check_together']
+           'frame_size', 'as_framed', 'all_in_pixels', 'check_together']
 
 # %% ../../nbs/photos/13_frames.ipynb #1cf87fe7
 import re
@@ -219,6 +219,29 @@ def frame_size(frame: str) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 # %% ../../nbs/photos/13_frames.ipynb #1ab7d3ed
+def as_framed(
+    people: People, fractions: bool, frame: str, size: tuple[float, float] | None
+) -> tuple[People, bool]:
+    """People as the rule `frame` says, and whether that makes them fractions; `size`: of their image, if there is one.
+
+    In the frames "256" and "patn" they count in the image padded to a square and scaled to a side of 256."""
+    shape = frame_size(frame)
+    if frame == "auto":
+        return people, fractions
+    if shape:
+        return replace(people, canvas=shape), fractions
+    poses = [pose.copy() for pose in people.poses]
+    for pose in poses:
+        if frame == "patn":
+            pose[pose[:, 2] > 0, 0] += 40
+        if frame != "own" and size:
+            side = max(size)
+            corner = [(side - length) // 2 for length in size]
+            seen = pose[:, 2] > 0
+            pose[seen, :2] = (pose[seen, :2] + 0.5) * (side / 256) - 0.5 - corner
+    return replace(people, poses=poses, canvas=None), False
+
+
 def all_in_pixels(
     many: Sequence[People], images: Sequence[Path | None], files: Sequence[Path], frame: str
 ) -> tuple[list[People], list[UserError | None]]:

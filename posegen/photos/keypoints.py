@@ -6,16 +6,14 @@
 __all__ = ['CSV_HEADER', 'PAIRS_HEADER', 'PERSON_CHOICES', 'plain_line', 'is_table_header', 'first_line', 'pair_separator',
            'read_table', 'read_keypoint_csv', 'write_keypoint_csv', 'person_size', 'choose_person',
            'read_openpose_json', 'write_openpose_json', 'write_coco_results', 'check_free', 'check_image_name',
-           'write_keypoints']
+           'write_keypoints', 'poses_written']
 
 # %% ../../nbs/photos/03_keypoints.ipynb #c7951a9b
 import csv
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -33,7 +31,7 @@ from posegen.photos.formats import (
 from .frames import are_fractions, in_pixels, zeros_out
 from .images import IMAGE_SUFFIXES
 from ..pose import KEYPOINTS, keypoint
-from ..system.files import atomic_path
+from ..system.files import atomic_folder, atomic_path
 
 # %% ../../nbs/photos/03_keypoints.ipynb #313bbcb0
 CSV_HEADER = "name:keypoints_y:keypoints_x"
@@ -379,9 +377,19 @@ def write_keypoints(path: str | Path, poses: dict[str, np.ndarray]) -> None:
         )
     check_free(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
-        made = Path(temporary) / path.name
-        made.mkdir()
+    with atomic_folder(path) as made:
         for file, keypoints in zip(files, poses.values()):
             write_openpose_json(made / file, keypoints)
-        os.replace(made, path)
+
+
+def poses_written(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray] | None:
+    "The poses that `write_keypoints` has left in a table, or in a folder for these images; None for anything else."
+    path = Path(path)
+    if _is_table(path) and path.is_file():
+        return read_keypoint_csv(path)
+    files = {path / _json_name(name): name for name in names}
+    if not path.is_dir() or {file for file in path.rglob("*") if file.is_file()} != set(files):
+        return None
+    people = {name: read_json_people(file) for file, name in files.items()}
+    none = np.zeros((len(KEYPOINTS), 3), np.float32)
+    return {name: many[0].poses[0] if many and many[0].poses else none for name, many in people.items()}

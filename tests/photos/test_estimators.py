@@ -16,10 +16,12 @@ import pytest
 from PIL import Image
 
 from posegen.core import UserError
+from posegen.data.store import export_keypoints
 from posegen.metrics.agreement import correct_keypoints, torso_lengths
+from posegen.photos import estimators
 from posegen.photos.blazepose import LANDMARKS, body_region
 from posegen.photos.candidates import read_openpose_candidates
-from posegen.photos.estimators import MediaPipeEstimator, estimate_folder, export_keypoints
+from posegen.photos.estimators import MediaPipeEstimator, estimate_folder
 from posegen.photos.images import read_image
 from posegen.photos.keypoints import choose_person, person_size, read_keypoint_csv, read_openpose_json
 
@@ -208,7 +210,17 @@ def folder(tmp_path):
 
 def test_counts_rows_and_reasons(folder, tmp_path):
     counts, rejected = estimate_folder(folder, tmp_path / "a.csv", estimator=Corners(), workers=1)
-    assert counts == dict(images=60, poses=48, nobody=12, several=0, unreadable=0, unnameable=0, unusable=0)
+    assert counts == dict(
+        images=60,
+        poses=48,
+        nobody=12,
+        several=0,
+        refused=0,
+        doubtful=0,
+        unreadable=0,
+        unnameable=0,
+        unusable=0,
+    )
     assert len(rejected) == 12 and {reason for _, reason in rejected} == {"nobody found"}
     poses = read_keypoint_csv(tmp_path / "a.csv")
     assert list(poses) == sorted(poses) and len(poses) == 60
@@ -222,22 +234,32 @@ def test_two_processes_give_the_same_bytes_as_one(folder, tmp_path):
 
 
 def test_killed_at_ten_random_moments_and_started_again(folder, tmp_path):
+    """The moments are told by the journal, not by a clock: each life gets a few images further, then it is killed.
+
+    The pauses make the moment within an image a random one, however fast or busy the machine is."""
     estimate_folder(folder, tmp_path / "undisturbed.csv", estimator=Corners(), workers=1)
     table = tmp_path / "killed" / "a.csv"
+    journal = table.with_name(".a.csv.part")
     forks, moments = multiprocessing.get_context("fork"), random.Random(0)
-    lines = [0]
+
+    def lines():
+        return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+    done = [0]
     for _ in range(10):
         run = forks.Process(target=estimate_folder, args=(folder, table, "largest", SlowCorners(), 1))
         run.start()
-        time.sleep(0.02 + 0.06 * moments.random())
+        further = done[-1] + moments.randrange(1, 5)
+        while lines() < further and run.is_alive():
+            time.sleep(0.0002)
+        time.sleep(0.005 * moments.random())
         run.kill()
         run.join()
-        assert run.exitcode in (-9, 0)
-        if run.exitcode == -9:
-            assert not table.exists()
-            journal = table.with_name(".a.csv.part")
-            lines.append(journal.read_bytes().count(b"\n") if journal.exists() else 0)
-    assert lines == sorted(lines) and lines[-1] > 10, "each run went on where the one before was killed"
+        assert run.exitcode == -9 and not table.exists()
+        done.append(lines())
+        if done[-1] > 50:  # a long pause of this process: the rest would be over before the next blow
+            break
+    assert done == sorted(done) and done[-1] > 10, "each run went on where the one before was killed"
     estimate_folder(folder, table, estimator=SlowCorners(), workers=1)
     assert table.read_bytes() == (tmp_path / "undisturbed.csv").read_bytes()
     assert [path.name for path in table.parent.iterdir()] == ["a.csv"]
@@ -304,7 +326,9 @@ def test_each_bad_image_has_its_sentence_and_stops_nothing(tmp_path):
         assert part in reasons[name], (name, reasons[name])
         assert str(tmp_path) not in reasons[name] and "\n" not in reasons[name]
     assert set(reasons) == set(expected) and len(rejected) == len(reasons) + 1
-    assert counts == dict(images=9, poses=1, nobody=0, several=0, unreadable=6, unnameable=2, unusable=5)
+    assert counts == dict(
+        images=9, poses=1, nobody=0, several=0, refused=0, doubtful=0, unreadable=6, unnameable=2, unusable=5
+    )
     assert list(read_keypoint_csv(tmp_path / "a.csv")) == sorted(
         [name for name in reasons if reasons[name].startswith("unreadable")] + ["folder.png/good.png"]
     )
@@ -317,7 +341,7 @@ def test_each_bad_image_has_its_sentence_and_stops_nothing(tmp_path):
         (("empty", "a.csv"), "holds no image"),
         (("photos", "a.csv", "first"), "largest, only"),
         (("photos", "full"), "exists already"),
-        (("photos", "photos/b/10.png/a.csv"), "cannot be written"),
+        (("photos", "photos/b/10.png/a.csv"), "is a file, where a folder is needed"),
     ],
 )
 def test_bad_runs_are_refused_before_they_start(folder, tmp_path, arguments, sentence):
@@ -382,3 +406,28 @@ def test_a_stores_keypoints_survive_both_formats(tmp_path):
     export_keypoints(Store, tmp_path / "json")
     assert (read_openpose_json(tmp_path / "json" / "a_keypoints.json") == Store.keypoints[0]).all()
     assert (tmp_path / "json" / "b" / "c d_keypoints.json").is_file()
+
+
+@pytest.mark.parametrize("journal", [True, False], ids=["before the journal went", "after it"])
+def test_killed_at_the_very_end_of_a_folder_of_openpose_files(folder, tmp_path, monkeypatch, capsys, journal):
+    "The same call says that it is done, and leaves the files and no journal."
+    out = tmp_path / "found"
+    with monkeypatch.context() as killed:
+        if journal:
+            killed.setattr(estimators.Journal, "close", lambda self, finished: self.file.close())
+        estimate_folder(folder, out, estimator=Corners(), workers=1)
+    before = {path: path.read_bytes() for path in out.rglob("*.json")}
+    assert len(before) == 60 and (tmp_path / ".found.part").exists() == journal
+    counts, rejected = estimate_folder(folder, out, estimator=Corners(), workers=1)
+    assert (counts["images"], counts["poses"], rejected) == (60, 48, [])
+    assert "already" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in out.rglob("*.json")} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["found", "photos"]
+
+
+def test_a_folder_that_is_not_what_was_found_is_refused(folder, tmp_path):
+    out = tmp_path / "found"
+    estimate_folder(folder, out, estimator=Corners(), workers=1)
+    Image.new("RGB", (30, 30)).save(folder / "b" / "new.png")
+    with pytest.raises(UserError, match="exists already"):
+        estimate_folder(folder, out, estimator=Corners(), workers=1)
