@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CHOICES', 'LEAST_VALUES', 'MOST_VALUES', 'NOT_A_CHOICE', 'DEFAULT_WEIGHTS', 'ADVERSARY_NAMES', 'NETWORK_FIELDS',
-           'PRESETS', 'WARPING_STEPS', 'UserError', 'Terminated', 'ProcessLost', 'work_at_root', 'nearest_name',
-           'Config', 'preset', 'warping_changes', 'as_dict', 'seed_everything', 'best_device']
+           'PRESETS', 'WARPING_STEPS', 'SMALL_BATCH_STEPS', 'UserError', 'Terminated', 'ProcessLost', 'work_at_root',
+           'nearest_name', 'Config', 'preset', 'warping_changes', 'as_dict', 'seed_everything', 'best_device']
 
 # %% ../nbs/00_core.ipynb #2a10f473
 import dataclasses
@@ -316,12 +316,20 @@ def preset(name: str, **overrides: Any) -> Config:
 
 # %% ../nbs/00_core.ipynb #9e9ea15b
 WARPING_STEPS = 0.775  # of the report's G1's, in the same time
+SMALL_BATCH_STEPS = 1.36  # the same with half the batch, on a CPU
 
 
 def warping_changes(config: Config) -> dict[str, Any]:
     "What makes a configuration that of the generator that copies: fields and their values (ours, not the report's)."
-    steps = max(1, round(WARPING_STEPS * config.stage1_steps))
-    return dict(generator="warping", contrast_weight=1.0, stage1_steps=steps)
+    changes: dict[str, Any] = dict(generator="warping", contrast_weight=1.0)
+    if config.preset != "quick":
+        return changes | dict(stage1_steps=max(1, round(WARPING_STEPS * config.stage1_steps)))
+    return changes | dict(
+        batch_size=(config.batch_size + 1) // 2,
+        stage1_steps=max(1, round(SMALL_BATCH_STEPS * config.stage1_steps)),
+        stage1_learning_rate=0.75 * config.stage1_learning_rate,
+        ema_decay=0.998,
+    )
 
 # %% ../nbs/00_core.ipynb #52d8e316
 def as_dict(value: dict[str, Any] | str) -> dict[str, Any]:

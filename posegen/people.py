@@ -61,7 +61,13 @@ side full walk
 back upper stand
 three_quarter knee stand
 back full walk
-side upper stand""".splitlines()
+side upper stand
+front full free
+three_quarter full free
+back full free
+side full free
+front knee free
+three_quarter knee free""".splitlines()
 )
 
 # %% ../nbs/02_people.ipynb #a234b918

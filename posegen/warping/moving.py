@@ -25,14 +25,18 @@ SOFT_SHARE, SOFT_LEAST = 0.15, 0.3 / 64  # of the half-width, and of the image: 
 
 @torch.no_grad()
 def part_masks(
-    transforms: PartTransforms, output_size: int | None = None, everything: bool = False
+    transforms: PartTransforms,
+    output_size: int | None = None,
+    everything: bool = False,
+    rows: slice = slice(None),
 ) -> Tensor:
     """Soft masks of the parts in the target, float32 (N, 10, S, S) in [0, 1]; 0 where a part is not `shown`.
 
-    With `everything`, also those of parts that the target pose has and the photo does not show.
+    With `everything`, also those of parts that the target pose has and the photo does not show. `rows`: only these
+    of the S rows, for pictures too large to be made at once.
     """
     centres = centres_of(transforms.size, output_size or transforms.size, transforms.starts.device)
-    apart = _squared_distances(transforms.starts, transforms.ends, centres)  # (N, 19, S, S)
+    apart = _squared_distances(transforms.starts, transforms.ends, centres, rows)  # (N, 19, S, S)
     widths = transforms.half_widths
     apart[:, 9:] += (_VERY_FAR * (widths[:, 9:] <= 0))[..., None, None]
     nearest, widest = apart[:, 9:].amin(1, keepdim=True), widths[:, 9:].amax(1, keepdim=True)
@@ -45,11 +49,12 @@ def part_masks(
 _VERY_FAR = 1e12  # squared pixels
 
 
-def _squared_distances(starts: Tensor, ends: Tensor, centres: Tensor) -> Tensor:
+def _squared_distances(starts: Tensor, ends: Tensor, centres: Tensor, rows: slice) -> Tensor:
     "From each pixel to each of the lines from `starts` to `ends` (N, K, 2), squared: (N, K, S, S)."
     along = ends - starts
     square = along.square().sum(-1).clamp(min=1e-6)[..., None, None]
-    x, y = (centres - start[..., None] for start in starts.unbind(-1))  # (N, K, S)
+    first, second = starts.unbind(-1)
+    x, y = centres - first[..., None], centres[rows] - second[..., None]  # (N, K, S)
     dot = (x * along[..., :1])[..., None, :] + (y * along[..., 1:])[..., None]
     place = (dot / square).clamp_(0, 1)
     apart = (place * square).sub_(dot, alpha=2).mul_(place)

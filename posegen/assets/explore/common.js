@@ -1,7 +1,7 @@
 // Shared by the widgets of posegen.explore, which put it before their own script.
 
 const SVG = "http://www.w3.org/2000/svg";
-const SVG_TAGS = new Set(["svg", "g", "line", "circle", "path", "text"]);
+const SVG_TAGS = new Set(["svg", "g", "line", "circle", "path", "rect", "text"]);
 
 /** An element: `make("button", { class: "tool", onclick: undo }, "Undo")`. False and null attributes are left out. */
 function make(tag, attributes = {}, ...children) {
@@ -80,4 +80,34 @@ function drawPose(keypoints, size, skeleton) {
     }
   }
   return drawing;
+}
+
+const NARROW = 260; // CSS pixels: a widget is not squeezed into less, it offers the whole page instead
+
+/**
+ * Let a widget fill the page, and come back. `toggle` does it; where the notebook leaves it only a sliver (a phone with
+ * an open sidebar), a note with that button takes its place. Returns the toggle and a function that ends it.
+ */
+function wholePage(root, what, changed = () => {}) {
+  const filled = () => root.classList.contains("whole-page");
+  function toggle() {
+    if (filled()) {
+      root.hidePopover();
+      root.removeAttribute("popover");
+    } else {
+      root.setAttribute("popover", "manual"); // which lies above all that the notebook may cut off
+      root.showPopover();
+    }
+    root.classList.toggle("whole-page");
+    changed(filled());
+  }
+  const note = make(
+    "div",
+    { class: "sliver-note" },
+    make("button", { type: "button", onclick: toggle, "aria-label": `Open the ${what} on the whole page` }, "Open"),
+  );
+  root.append(note);
+  const watcher = new ResizeObserver(() => root.classList.toggle("sliver", !filled() && root.clientWidth < NARROW));
+  watcher.observe(root);
+  return { toggle, filled, end: () => watcher.disconnect() };
 }

@@ -4,12 +4,62 @@ function makePicture(alt) {
   return make("img", { alt, draggable: "false" });
 }
 
+const ERROR_MEANS =
+  "Error: how far a picture is from its target, as the mean difference of the colours over the picture, on a scale " +
+  "where black and white are 2 apart; on the body, within the pose mask, it counts double. 0 is the target itself.";
+
+/** Target and result, to be compared in one of three ways. Returns its node and a function that shows two pictures. */
+function makeComparison(shown) {
+  const target = makePicture("Target");
+  const names = ["one picture", "side by side", "wipe"];
+  const wipe = make("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "Wipe: target to the left" });
+  const pair = make("div", { class: "comparison" }, target, shown);
+  const buttons = names.map((name) => make("button", { type: "button", onclick: () => choose(name) }, name));
+  const legend = make("p", { class: "soft legend" });
+  let caption = "";
+  function draw() {
+    pair.style.setProperty("--wipe", `${wipe.value}%`);
+    const words = { "side by side": "Left: Target", wipe: "Left of the line: Target" }[pair.dataset.way];
+    write(legend, words ? `${words} · right: ${caption}` : "");
+  }
+  function choose(way) {
+    pair.dataset.way = way;
+    wipe.hidden = way !== "wipe";
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.textContent === way));
+    draw();
+  }
+  const follow = (event) => {
+    if (pair.dataset.way !== "wipe" || !event.buttons) return;
+    const box = pair.getBoundingClientRect();
+    wipe.value = (100 * (event.clientX - box.left)) / box.width;
+    draw();
+  };
+  pair.addEventListener("pointerdown", (event) => {
+    if (pair.dataset.way !== "wipe") return;
+    event.preventDefault();
+    pair.setPointerCapture(event.pointerId);
+    follow(event);
+  });
+  pair.addEventListener("pointermove", follow);
+  wipe.addEventListener("input", draw);
+  choose(names[0]);
+  function show(targetBytes, bytes, name) {
+    showPicture(target, targetBytes);
+    showPicture(shown, bytes);
+    shown.alt = caption = name;
+    draw();
+  }
+  const ways = make("div", { class: "switch", role: "group", "aria-label": "Compare" }, ...buttons);
+  return { node: make("div", { class: "compare" }, ways, pair, wipe, legend), show, wipe };
+}
+
 function render({ model, el }) {
   const rows = model.get("rows"); // the variants, the target, the baselines
   const skeleton = model.get("skeleton");
   const photo = makePicture("The photo: condition image");
   const pose = make("div", { class: "stage-box" });
   const shown = makePicture("");
+  const comparison = makeComparison(shown);
   const caption = make("span", {});
   const facts = make("p", { class: "soft" });
 
@@ -17,8 +67,13 @@ function render({ model, el }) {
     model.set(name, value);
     model.save_changes();
   };
-  const page = (by) => set("place", Math.min(Math.max(model.get("place") + by, 0), model.get("total") - 1));
-  const flip = (by) => set("shown", rows[(rows.indexOf(model.get("shown")) + by + rows.length) % rows.length]);
+  const turn = (by) => set("place", Math.min(Math.max(model.get("place") + by, 0), model.get("total") - 1));
+  function flip(by) {
+    const next = (rows.indexOf(model.get("shown")) + by + rows.length) % rows.length;
+    set("shown", rows[next]);
+    // the focus goes along, or two rows would be marked
+    if (entries.some(({ button }) => button === root.getRootNode().activeElement)) entries[next].button.focus();
+  }
 
   const slider = make("input", { type: "range", min: 0, max: model.get("total") - 1, "aria-label": "Example" });
   slider.addEventListener("input", () => set("place", Number(slider.value)));
@@ -58,7 +113,7 @@ function render({ model, el }) {
         {},
         make("th", { scope: "col" }, "Shown"),
         make("th", { scope: "col" }),
-        make("th", { scope: "col", class: "number" }, "error"),
+        make("th", { scope: "col", class: "number", title: ERROR_MEANS }, "error"),
         make("th", { scope: "col", class: "number" }, "mean of all"),
       ),
     ),
@@ -75,9 +130,9 @@ function render({ model, el }) {
     make(
       "div",
       { class: "row first" },
-      make("button", { type: "button", onclick: () => page(-1), "aria-label": "Previous example" }, "◀"),
+      make("button", { type: "button", onclick: () => turn(-1), "aria-label": "Previous example" }, "◀"),
       slider,
-      make("button", { type: "button", onclick: () => page(1), "aria-label": "Next example" }, "▶"),
+      make("button", { type: "button", onclick: () => turn(1), "aria-label": "Next example" }, "▶"),
       counter,
       make("label", { class: "group" }, "by the error of", order),
       direction,
@@ -91,16 +146,25 @@ function render({ model, el }) {
         make("figure", {}, make("figcaption", {}, "Photo"), photo),
         make("figure", {}, make("figcaption", {}, "Target pose"), pose),
       ),
-      make("figure", { class: "hero" }, make("figcaption", {}, caption), shown),
-      make("div", { class: "numbers" }, table, facts, make("p", { class: "soft" }, "Keys: ← → examples, ↑ ↓ pictures.")),
+      make("figure", { class: "hero" }, make("figcaption", {}, caption), comparison.node),
+      make(
+        "div",
+        { class: "numbers" },
+        table,
+        make("p", { class: "soft" }, ERROR_MEANS),
+        facts,
+        make("p", { class: "soft" }, "Keys: ← → examples, ↑ ↓ pictures."),
+      ),
     ),
     make("p", { class: "soft" }, model.get("label")),
   );
 
+  const page = wholePage(root, "results browser");
   const deaf = hearKeys(root, (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
+    if (event.key === "Escape" && page.filled()) page.toggle();
     const actions = { ArrowUp: () => flip(-1), ArrowDown: () => flip(1) };
-    if (event.target !== slider) Object.assign(actions, { ArrowLeft: () => page(-1), ArrowRight: () => page(1) });
+    if (![slider, comparison.wipe].includes(event.target)) Object.assign(actions, { ArrowLeft: () => turn(-1), ArrowRight: () => turn(1) });
     if (!actions[event.key]) return;
     actions[event.key]();
     event.preventDefault();
@@ -108,8 +172,9 @@ function render({ model, el }) {
 
   function drawShown() {
     const number = rows.indexOf(model.get("shown"));
-    showPicture(shown, model.get("pictures")[number]);
-    shown.alt = caption.textContent = rows[number];
+    const pictures = model.get("pictures");
+    comparison.show(pictures[rows.indexOf("Target")], pictures[number], rows[number]);
+    write(caption, rows[number]);
     entries.forEach(({ button }, row) => button.setAttribute("aria-pressed", String(row === number)));
   }
 
@@ -140,7 +205,10 @@ function render({ model, el }) {
   drawExample();
   drawOrder();
   el.append(root);
-  return deaf;
+  return () => {
+    deaf();
+    page.end();
+  };
 }
 
 export default { render };
