@@ -56,15 +56,15 @@ def kill_all(session: int) -> None:
         family = psutil.Process(session).children(recursive=True)
     except psutil.NoSuchProcess:
         family = []
+    try:  # the leader first: it might end by itself, and well, where its child is gone
+        os.killpg(session, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
     for process in family:
         try:
             process.kill()
         except psutil.NoSuchProcess:
             pass
-    try:
-        os.killpg(session, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 @contextmanager

@@ -20,10 +20,13 @@ CHAPTERS = {name: notebook for name, notebook in EVERY.items() if not name.start
 EXPERIMENTS = {name: notebook for name, notebook in EVERY.items() if name.startswith("experiments/")}
 # What has no look
 NOTHING_TO_SEE = {
+    "animate",
     "entry",
     "execute",
     "files",
+    "finished",
     "kernels",
+    "locks",
     "options",
     "output",
     "progress",

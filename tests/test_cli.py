@@ -215,7 +215,7 @@ def test_what_is_promised_after_control_c(posegen, monkeypatch, function, words,
     place = {
         "reproduce": "runs.manifest.reproduce",
         "prepare": "data.prepare.prepare",
-        "evaluate": "runs.job.Job",
+        "evaluate": "runs.graph.evaluation_alone",
     }[function]
     monkeypatch.setattr(f"posegen.{place}", stopped)
     assert_one_sentence(posegen(function, *words), promise, status=130)

@@ -23,7 +23,9 @@ from posegen.photos.images import read_image
 from posegen.report.watching import TensorBoardLog
 from posegen.runs.execute import execute
 from posegen.runs.job import Job
-from posegen.system.files import atomic_path, lock_folder, make_folder, open_regular, read_json
+from posegen.system import locks
+from posegen.system.files import atomic_path, make_folder, open_regular, read_json
+from posegen.system.locks import lock_folder
 
 MAIN = (sys.executable, "-c", "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))")
 ASCII = {"PYTHONIOENCODING": "ascii"}
@@ -350,6 +352,7 @@ def test_a_file_system_without_locks_gets_a_warning(tmp_path, monkeypatch, capsy
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(fcntl, "flock", without)
+    monkeypatch.setattr(locks, "_warned", set())  # it is said once for a file system
     lock_folder(tmp_path, "busy").close()
     assert "cannot be locked in this place" in capsys.readouterr().out
 
@@ -410,3 +413,39 @@ def test_processes_that_only_the_environment_knows(
     assert posegen("info", store).status == 0
     words = ("train", "--stage", 1, "--store", store, "--preset", "test", "--out", tmp_path / "g1")
     assert_one_sentence(posegen(*words), sentence)
+
+
+@pytest.mark.parametrize("what", ["a file", "forbidden"])
+def test_a_figures_folder_that_cannot_be_written(posegen, tmp_path, monkeypatch, what):
+    "One sentence before hours of work; nothing is begun, and with the folder mended nothing stands in the way."
+    figures, runs = tmp_path / "figures", tmp_path / "runs"
+    if what == "a file":
+        figures.write_text("mine")
+    else:
+        figures.mkdir()
+        real = os.access
+        monkeypatch.setattr(os, "access", lambda path, *mode: Path(path) != figures and real(path, *mode))
+    outcome = posegen("reproduce", "--preset", "test", "--runs", runs, "--figures", figures)
+    pattern = {
+        "a file": "figures is a file, where a folder is needed",
+        "forbidden": "Nothing can be written in",
+    }
+    assert_one_sentence(outcome, pattern[what])
+    assert not list(runs.glob("*")) and (what == "forbidden" or figures.read_text() == "mine")
+
+
+def test_a_disk_that_is_full_when_a_figure_is_written(tmp_path, monkeypatch):
+    "A sentence, no half-written file under any name; with room the same call goes well."
+    from posegen.report.style import new_figure, save_figure
+
+    figure = new_figure(1, 1)
+
+    def full(*_, **__):
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as disk, pytest.raises(UserError, match="no room on the disk"):
+        disk.setattr(type(figure), "savefig", full)
+        save_figure(figure, tmp_path / "figure4")
+    assert list(tmp_path.iterdir()) == []
+    save_figure(figure, tmp_path / "figure4")
+    assert (tmp_path / "figure4.png").stat().st_size > 100

@@ -17,8 +17,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = (
-    "core pose system studio people photos data networks warping losses adversaries training metrics report "
-    "transfer explore runs cli"
+    "core pose system studio people photos data networks warping losses adversaries training metrics "
+    "variational report transfer explore runs cli"
 ).split()
 LINES = 400  # of a module
 
@@ -51,6 +51,7 @@ PARAMETERS = """
 50_report: preset overrides store stage1 stage2 evaluation figures out
 55_worlds: store out
 56_trial: preset overrides trial store one_direction stage1 out
+57_copying: preset overrides store folders figures out
 60_claims: preset overrides store worlds folders clock figures out
 70_explore: model results
 """

@@ -9,6 +9,7 @@ __all__ = ['app', 'reproduce', 'prepare', 'estimate', 'export', 'train', 'evalua
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,16 +17,25 @@ import typer
 
 from posegen.cli.options import (
     Adversary,
+    AtOnce,
+    Background,
     Changes,
+    Download,
+    Frame,
+    OnePerson,
+    Overlay,
+    Overwrite,
     Person,
     Preset,
     Processes,
+    Seeds,
+    Size,
     Workers,
     example,
     parse_overrides,
     whole_number,
 )
-from ..core import DEFAULT_WEIGHTS, Config, UserError
+from ..core import DEFAULT_WEIGHTS, Config, UserError, best_device
 from ..system.files import make_folder
 
 # %% ../../nbs/cli/02_commands.ipynb #d12561c2
@@ -52,24 +62,8 @@ def reproduce(
     data: Annotated[
         str, typer.Option(help='"embedded", a store (.h5), or a folder that posegen prepare takes')
     ] = "embedded",
-    seeds: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole_number,
-            metavar="N",
-            help="repeat training with N seeds and test the report's claims (embedded people only; into the "
-            "folder claims of the figures)",
-        ),
-    ] = None,
-    at_once: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole_number,
-            metavar="N",
-            help="steps that run side by side where none needs the other (default: for small images on a CPU "
-            "as many as there are cores, four at most; else one)",
-        ),
-    ] = None,
+    seeds: Seeds = None,
+    at_once: AtOnce = None,
     force: Annotated[bool, typer.Option("--force", help="run every step, also what is up to date")] = False,
     runs: Annotated[
         str | None,
@@ -182,8 +176,7 @@ def export(
 
     They are in pixels of its square images.
     """
-    from posegen.data.store import open_store
-    from posegen.photos.estimators import export_keypoints
+    from posegen.data.store import export_keypoints, open_store
 
     opened = open_store(store)
     count = export_keypoints(opened, out)
@@ -215,13 +208,14 @@ def train(
             help="processes that read batches ahead (default: none on a CPU, else as many as help)",
         ),
     ] = None,
+    overwrite: Overwrite = False,
     tensorboard: Annotated[
         bool,
         typer.Option("--tensorboard", help="write logs for TensorBoard into the folder tensorboard of --out"),
     ] = False,
 ) -> None:
     "Train one stage, or go on with it."
-    from posegen.system.engine import launch
+    from posegen.system.engine import fit_threads, launch
     from posegen.training.stages import train_stage1, train_stage2
 
     config, watchers = _config(preset, changes), []
@@ -230,7 +224,9 @@ def train(
         from posegen.report.watching import TensorBoardLog
 
         watchers = [TensorBoardLog(Path(out) / "tensorboard")]
-    how = (None, workers, watchers)
+    how = (None, workers, watchers, overwrite)
+    if processes == 1 and best_device().type == "cpu":
+        fit_threads()
     if stage == 1:
         launch(train_stage1, processes, config, store, out, *how)
     elif stage1 is None:
@@ -241,28 +237,19 @@ def train(
         print(f"Weights, configuration and losses: {out}")
 
 # %% ../../nbs/cli/02_commands.ipynb #543d43b3
-def _score_folders(
-    generated: str,
-    target: str,
-    protocol: Sequence[str],
-    keypoints: str | None,
-    masks: str | None,
-    classifier: str | None,
-    inception: str | None,
-    workers: int | None,
-    reference: str | None,
-    out: str | None,
-) -> None:
+_TWO = "Another evaluation is at work in {}"
+
+
+def _score_folders(generated: str, target: str, protocol: Sequence[str], out: str | None, *how: Any) -> None:
     from posegen.metrics.folders import score_folders
     from posegen.report.scores import scores_table, write_scores
+    from posegen.system.locks import lock_folder
 
-    if out is not None:
-        make_folder(out)  # before the work, which would be lost
     protocols: Any = "all" if "all" in protocol else list(protocol)
-    scores = score_folders(
-        generated, target, protocols, keypoints, masks, classifier, inception, workers, reference
-    )
-    paths = write_scores(scores, out) if out is not None else []  # first what is kept, then what is said
+    alone: Any = lock_folder(Path(out), _TWO.format(out)) if out is not None else nullcontext()
+    with alone:  # before the work, which would be lost
+        scores = score_folders(generated, target, protocols, *how)
+        paths = write_scores(scores, out) if out is not None else []  # first what is kept, then what is said
     print(scores_table(scores).markdown())
     if paths:
         print("\nwritten: " + ", ".join(map(str, paths)))
@@ -271,19 +258,14 @@ def _score_folders(
 def _evaluate_weights(
     preset: str, changes: Sequence[str] | None, store: str, stage1: str, stage2: Sequence[str], out: str
 ) -> None:
-    from posegen.report.rows import ROWS
-    from posegen.runs import execute, job
+    from posegen.runs.execute import execute
+    from posegen.runs.graph import evaluation_alone
+    from posegen.system.locks import lock_folder
 
-    folders = {name: folder for name, _, folder in (pair.partition("=") for pair in stage2)}
-    for name, folder in folders.items():
-        if name not in ROWS or not folder:
-            raise UserError(f'--stage2 takes ADVERSARY=FOLDER with one of {", ".join(ROWS)}, not "{name}".')
     _config(preset, changes)  # finds a mistake before the notebook starts, which makes its own configuration
-    parameters = dict(preset=preset, overrides=parse_overrides(changes), store=store, stage1=stage1, out=out)
-    parameters |= dict(stage2=folders, warping="", warping_stage2={})  # only what was asked for
-    work = job.Job("evaluate", job.experiments_folder() / "40_evaluate.ipynb", parameters)
-    make_folder(work.folder)
-    execute.execute(work)
+    work = evaluation_alone(preset, parse_overrides(changes), store, stage1, stage2, out)
+    with lock_folder(work.folder, _TWO.format(out)):
+        execute(work)
     print(f"Numbers: {out}/evaluation.json; the notebook with its pictures: {work.executed}")
 
 # %% ../../nbs/cli/02_commands.ipynb #803187f1
@@ -314,7 +296,11 @@ def evaluate(
         typer.Option(help='how to measure SSIM in two folders: names, or "all" (default)'),
     ] = None,
     keypoints: Annotated[
-        str | None, typer.Option(metavar="CSV", help="of the target images, for masked SSIM of two folders")
+        str | None,
+        typer.Option(
+            metavar="FILE|FOLDER",
+            help="of the target images, as prepare takes, for masked SSIM of two folders",
+        ),
     ] = None,
     masks: Annotated[str | None, _folder("masks of the target images, instead of keypoints")] = None,
     classifier: Annotated[
@@ -324,6 +310,7 @@ def evaluate(
     inception: Annotated[
         str | None, typer.Option(metavar="FILE", help="weights of Inception-v3 (2015), if you have them")
     ] = None,
+    download: Download = False,
     reference: Annotated[
         str | None,
         _folder("compare the set with these images instead of the targets, such as those of training"),
@@ -342,8 +329,8 @@ def evaluate(
     if (generated is None) != (target is None):
         raise UserError("--generated and --target go together: two folders with images of the same names.")
     if generated is not None and target is not None:
-        others = (keypoints, masks, classifier, inception, workers, reference, out)
-        _score_folders(generated, target, protocol or ["all"], *others)
+        others = (keypoints, masks, classifier, inception, workers, reference, download)
+        _score_folders(generated, target, protocol or ["all"], out, *others)
     elif store is None or stage1 is None or out is None:
         raise UserError(
             "Name --store, --stage1 and --out to evaluate trained generators, or --generated and "
@@ -374,18 +361,20 @@ def transfer(
     keypoints: Annotated[
         str | None, typer.Option(metavar="KEYPOINTS", help="those of PHOTO, if they are known")
     ] = None,
-    overlay: Annotated[
-        bool, typer.Option("--overlay", help="write a comparison beside it, with the poses drawn")
-    ] = False,
-    person: Annotated[
-        Literal["largest", "only"],
-        typer.Option(help="of several people take the largest, or refuse the photograph"),
-    ] = "largest",
+    frame: Frame = "auto",
+    overlay: Overlay = False,
+    person: OnePerson = "largest",
+    size: Size = None,
+    background: Background = None,
 ) -> None:
     "Redraw the person of a photograph in another pose."
     from posegen.transfer import transfer_file
 
-    print(transfer_file(photo, pose, out, model, overlay, person, keypoints))
+    if keypoints is None and frame != "auto":
+        raise UserError(
+            f"--frame {frame} says what the keypoints of the photo count in: name them with --keypoints."
+        )
+    print(transfer_file(photo, pose, out, model, overlay, person, keypoints, frame, size, background))
 
 
 @app.command(epilog=example("posegen info data/photos.h5"))

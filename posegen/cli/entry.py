@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from .commands import app
+from .animating import app  # that of posegen.cli.commands, with every command
 from .options import repeated
 from ..core import ProcessLost, Terminated, UserError, nearest_name
 from ..system.output import harmless, patient_output
@@ -132,7 +132,7 @@ def _heed_termination() -> Iterator[None]:
 def _after_stop(words: Sequence[str]) -> str:
     # These keep what is finished; the rest begins anew.
     command = next((word for word in words if not word.startswith("-")), "")
-    if command in ("train", "prepare", "estimate"):
+    if command in ("train", "prepare", "estimate", "animate"):
         return "the same command goes on from there."
     if command == "reproduce":
         without = " without --force" if "--force" in words else ""

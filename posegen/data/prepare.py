@@ -120,6 +120,11 @@ def _estimated(source: Path, out: Path, rules: Rules, workers: int | None) -> Li
     "A folder's images with estimated keypoints, which are kept beside `out`."
     table, journal = out.with_suffix(".keypoints.csv"), out.with_suffix(".keypoints.jsonl")
     estimates = estimate_poses(source, table, journal, rules.person, workers=workers, keep=True)
+    if not estimates.counts["poses"]:
+        (reason, number) = Counter(reason for _, reason in estimates.rejected).most_common(1)[0]
+        raise UserError(
+            f"No pose was found in the images of {source}; the most frequent reason ({number:,} images): {reason}."
+        )
     listing = list_source(source, table, dataclasses.replace(rules, frame="own"))
     # the table does not hold the confidences
     listing.entries = [
@@ -127,6 +132,7 @@ def _estimated(source: Path, out: Path, rules: Rules, workers: int | None) -> Li
     ]
     reasons = dict(estimates.rejected)
     listing.rejected = [(name, reasons.get(name, reason)) for name, reason in listing.rejected]
+    listing.warnings += estimates.doubts
     listing.parameters |= {"estimator": estimates.estimator, "person": rules.person}
     return listing
 

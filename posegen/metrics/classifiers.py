@@ -101,11 +101,17 @@ CLASSIFIERS = {"inception": Inception2015, "efficientnet": EfficientNetLite0}
 
 
 def open_classifier(
-    name: str, device: torch.device | str = "cpu", weights: str | Path | None = None
+    name: str, device: torch.device | str = "cpu", weights: str | Path | None = None, download: bool = False
 ) -> Inception2015 | EfficientNetLite0:
-    """The classifier of that name; `weights` is the file for "inception" (`posegen.metrics.inception.find_weights`).
+    """The classifier of that name; `weights` and `download` are for "inception".
+
+    See `posegen.metrics.inception.find_weights`.
 
     Raises `UserError` for an unknown name, or weights that are not to be had."""
     if name not in CLASSIFIERS:
         raise UserError(f'There is no classifier "{name}"; {nearest_name(name, CLASSIFIERS)}')
-    return Inception2015(device, weights) if name == "inception" else EfficientNetLite0(device)
+    return (
+        Inception2015(device, weights, download=download)
+        if name == "inception"
+        else EfficientNetLite0(device)
+    )

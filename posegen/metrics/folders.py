@@ -8,6 +8,7 @@ __all__ = ['GRADIENT_DISK', 'MaskSource', 'PAIRS_PER_TASK', 'PAIRS_PER_PROCESS',
 
 # %% ../../nbs/metrics/10_folders.ipynb #ec5f9e38
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +25,10 @@ from .intervals import Interval, bootstrap_interval
 from .matching import Match, images_of, match_folders, person_of, target_names
 from .sharpness import l1_error, mean_absolute_gradient, psnr
 from .similarity import PROTOCOLS, mask_images, ssim
+from ..photos.frames import image_size
 from ..photos.images import as_rgb, open_image, read_image, turn_upright
 from ..photos.keypoints import read_keypoint_csv
+from ..photos.layouts import poses_of_images
 from ..photos.names import name_key
 from ..pose import pose_mask
 from ..system.files import file_hash
@@ -175,11 +178,12 @@ def _score_sets(
     pairs: list[tuple[Path, Path]],
     masks: list[MaskSource] | None,
     reference: tuple[str, list[Path]],
+    download: bool = False,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     "metric -> value (and what it is relative to), and metric -> why it was left out."
     if len(pairs) < 2:
         raise UserError("A classifier's scores need at least 2 pairs of images; leave the classifier out.")
-    classifier = open_classifier(name, best_device(), weights)
+    classifier = open_classifier(name, best_device(), weights, download)
     generated, (folder, others) = [pair[0] for pair in pairs], reference
     features, probabilities = _classify(classifier, generated, None, "classify generated")
     reference_features, _ = _classify(classifier, others, None, "classify reference")
@@ -274,11 +278,28 @@ def _chosen_protocols(protocols: str | list[str]) -> list[str]:
     return names
 
 
+def _target_poses(matched: Match, keypoints: str | Path) -> dict[str, np.ndarray]:
+    "Keypoints (18, 3) by the names of targets: a table, or any other file or folder that `prepare` takes."
+    if Path(keypoints).is_file() and Path(keypoints).suffix.lower() == ".csv":
+        return read_keypoint_csv(keypoints)
+    paths = dict(zip(matched.targets.values(), (pair[1] for pair in matched.pairs.values())))
+    root = Path(os.path.commonpath([path.absolute().parent for path in paths.values()]))
+    names = {path.absolute().relative_to(root).as_posix(): target for target, path in paths.items()}
+    found = poses_of_images(root, list(names), keypoints)
+    poses = {}
+    for name, (pose, side) in found.items():
+        pose = pose.copy()
+        if side:  # of a square
+            pose[:, :2] *= max(image_size(root / name) or (side, side)) / side
+        poses[names[name]] = pose
+    return poses
+
+
 def _mask_sources(matched: Match, keypoints: str | Path | None, masks: str | Path | None) -> list[MaskSource]:
     "For each pair where its mask comes from: the entry of the target's name, or of the pair's."
     found: dict[str, Any]
     if keypoints is not None:
-        table, source = read_keypoint_csv(keypoints), keypoints
+        table, source = _target_poses(matched, keypoints), keypoints
         found = {name_key(Path(name).with_suffix("").as_posix()): pose for name, pose in table.items()}
     elif masks is not None:
         paths, source = images_of(masks).paths, masks
@@ -329,14 +350,15 @@ def score_folders(
     weights: str | Path | None = None,
     workers: int | None = None,
     reference: str | Path | None = None,
+    download: bool = False,
 ) -> FolderScores:
     """Score the images in `generated` against those in `target` of the same names, or that their names end in.
 
-    `protocols`: "all", or one or several names in `PROTOCOLS`. `keypoints`: CSV of the targets' keypoints, or
-    `masks`: folder of mask images; they serve the masked metrics. `classifier`: "inception" (with the file
-    `weights`, see `posegen.metrics.inception.find_weights`) or "efficientnet" adds scores of whole sets. `reference`:
-    folder of other images for the distance, such as the training images. `workers`: processes, by default one a
-    core. Raises `UserError` for images without a partner, sizes that differ,
+    `protocols`: "all", or one or several names in `PROTOCOLS`. `keypoints`: of the targets, a file or folder as
+    `prepare` takes, or `masks`: folder of mask images; they serve the masked metrics. `classifier`: "inception"
+    (with the file `weights`, or `download`, see `posegen.metrics.inception.find_weights`) or "efficientnet" adds
+    scores of whole sets. `reference`: folder of other images for the distance, such as the training images.
+    `workers`: processes, by default one a core. Raises `UserError` for images without a partner, sizes that differ,
     files that are no images, and protocols that are unknown or, if named, impossible on these images."""
     wanted = _chosen_protocols(protocols)
     if reference is not None and classifier is None:
@@ -357,7 +379,7 @@ def score_folders(
     if classifier is not None:
         masked = keypoints is not None or masks is not None
         others = _reference(reference, target, pairs)
-        sets, without = _score_sets(classifier, weights, pairs, sources if masked else None, others)
+        sets, without = _score_sets(classifier, weights, pairs, sources if masked else None, others, download)
         left_out |= without
     targets = list(matched.targets.values())
     people: list[Any] = [person_of(one) or person_of(name) for name, one in matched.targets.items()]

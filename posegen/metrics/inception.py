@@ -230,15 +230,22 @@ WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129
 WEIGHTS_VARIABLE = "POSEGEN_INCEPTION"  # environment variable that names the file
 
 
-def find_weights(path: str | Path | None = None) -> Path:
-    """The file of the 2015 weights: `path`, or what POSEGEN_INCEPTION names, or a download (96 MB, once).
+def find_weights(path: str | Path | None = None, download: bool = False) -> Path:
+    """The file of the 2015 weights: `path`, what POSEGEN_INCEPTION names, or what was fetched before.
 
-    Raises `UserError` where there is no such file, or no network to fetch it."""
+    With `download` it is fetched (96 MB, once). Raises `UserError` where there is no such file, or no network to
+    fetch it, and where it would have to be fetched and nobody has asked for that."""
     if named := path or os.environ.get(WEIGHTS_VARIABLE):
         if not Path(named).is_file():
             raise UserError(f"There is no file {named}; it should be Inception-v3's {WEIGHTS_FILE}.")
         return Path(named)
     cached = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
+    if not cached.is_file() and not download:
+        raise UserError(
+            f"The weights of Inception-v3 are not on this machine, and nothing is fetched unasked: add --download to "
+            f"get them once from {WEIGHTS_URL} (96 MB, into {cached.parent}), name the file with --inception or in "
+            f"{WEIGHTS_VARIABLE}, or do with the stand-in EfficientNet-Lite0 (--classifier efficientnet)."
+        )
     if not cached.is_file():
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
@@ -293,7 +300,8 @@ def in_batches(
 class Inception2015:
     """Inception-v3 with the weights of December 2015, for the Inception Score and FID.
 
-    `weights`: see `find_weights`. `sha256` is what the file must have. Raises `UserError` without weights."""
+    `weights` and `download`: see `find_weights`. `sha256` is what the file must have.
+    Raises `UserError` without weights."""
 
     score_label = "Inception Score"
     distance_label = "FID"
@@ -303,9 +311,10 @@ class Inception2015:
         device: torch.device | str = "cpu",
         weights: str | Path | None = None,
         sha256: str = WEIGHTS_SHA256,
+        download: bool = False,
     ):
         self.device = torch.device(device)
-        self.network = load_inception(find_weights(weights), sha256).to(self.device)
+        self.network = load_inception(find_weights(weights, download), sha256).to(self.device)
         self.weights_sha256 = sha256
 
     @torch.inference_mode()

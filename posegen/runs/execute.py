@@ -24,6 +24,7 @@ from ..core import Config, UserError, best_device
 from .job import Job, check_parameters, file_state, is_unchanged, read_stamp, versions
 from ..system.files import read_json, write_json
 from ..system.kernels import Crew, NamedLines, kernel_manager, say
+from ..system.locks import lock_folder
 from ..system.machine import free_memory
 from ..system.provenance import notebook_code_hash, notebook_hash, text_hash
 
@@ -109,7 +110,14 @@ def _explained(job: Job, error: BaseException) -> BaseException:
     return error
 
 # %% ../../nbs/runs/02_execute.ipynb #8d28cac9
+def _check_unused(folder: Path) -> None:
+    "Raise `UserError` where somebody trains or evaluates by hand in a job's folder."
+    if (folder / ".lock").exists():
+        lock_folder(folder, f"Another process is at work in {folder}").close()
+
+
 def _prepare_folder(job: Job, key: str, force: bool) -> None:
+    _check_unused(job.folder)
     started, attempt = job.folder / "started.json", _attempt(job, key)
     if job.folder.exists() and (force or read_json(started).get("attempt") != attempt):
         if started.exists():

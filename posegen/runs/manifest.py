@@ -9,6 +9,8 @@ __all__ = ['PACKAGES', 'make_manifest', 'reproduce', 'reproduce_seeds']
 import os
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from .execute import choose_at_once, duration, run_jobs
 from .graph import report_jobs
 from .job import Job, versions
 from .seeds import seed_jobs
-from ..system.files import lock_folder, make_folder, read_json, write_json
+from ..system.files import make_folder, read_json, write_json
+from ..system.locks import lock_folder
 from ..system.provenance import text_hash
 
 # %% ../../nbs/runs/05_manifest.ipynb #530ca3e9
@@ -68,11 +71,14 @@ def make_manifest(
     )
 
 # %% ../../nbs/runs/05_manifest.ipynb #b6d1cfd9
-def _alone_in(folder: Path) -> Any:
-    "A lock on a folder of runs, to be used with `with`; raises `UserError` where another posegen is at work."
-    return lock_folder(
-        folder, f"Another posegen is at work in {folder}; wait for it, or choose another folder."
-    )
+@contextmanager
+def _alone_in(*folders: str | Path) -> Iterator[None]:
+    "Locks on the folders of runs and figures; raises `UserError` where another posegen is at work."
+    places = {os.path.realpath(folder): Path(folder) for folder in folders}  # they may be one
+    with ExitStack() as locks:
+        for folder in places.values():
+            locks.enter_context(lock_folder(folder, f"Another posegen is at work in {folder}"))
+        yield
 
 # %% ../../nbs/runs/05_manifest.ipynb #1e90b85c
 def reproduce(
@@ -91,7 +97,7 @@ def reproduce(
     jobs = report_jobs(preset, data, overrides, runs, figures, processes)
     at_once, threads = choose_at_once(config, processes, at_once)
     make_folder(jobs[-1].parameters["figures"])  # before hours of work for them
-    with _alone_in(jobs[0].folder.parent):
+    with _alone_in(jobs[0].folder.parent, jobs[-1].parameters["figures"]):
         print(_at_once_in_words(at_once, threads), flush=True)
         stamps = run_jobs(jobs, force, at_once=at_once, threads=threads)
         path = Path(jobs[-1].parameters["figures"]) / "manifest.json"
@@ -134,7 +140,7 @@ def reproduce_seeds(
     jobs = list({job.name: job for group in groups for job in group}.values())
     reproduce(preset, "embedded", overrides, force, runs, figures, at_once=at_once)
     finished = {job.name for job in report_jobs(preset, "embedded", overrides, runs, figures)}
-    with _alone_in(jobs[0].folder.parent):
+    with _alone_in(jobs[0].folder.parent, jobs[-1].parameters["figures"]):
         # With `force` the first seed has just been run anew; what follows from it may not be skipped.
         for job in jobs if force else []:
             if job.name not in finished:

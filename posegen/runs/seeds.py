@@ -129,9 +129,33 @@ def seed_jobs(
         folder=into,
         packages=("scikit-image", "matplotlib"),
     )
-    return [*jobs, [claims]]
+    return [*jobs, [_copying_job(preset, overrides, root, jobs, into), claims]]
 
 # %% ../../nbs/runs/04_seeds.ipynb #8703036f
+def _copying_job(
+    preset: str, overrides: dict[str, Any], root: Path, jobs: list[list[Job]], figures: Path
+) -> Job:
+    "The job that compares the G1 that copies with the report's, over the seeds."
+    prepare = jobs[0][0]
+    first_stages = [
+        job for of_seed in jobs for job in of_seed if job.folder.name in ("stage1", "warping-stage1")
+    ]
+    return Setting(preset, overrides, root).job(
+        "copying",
+        "57_copying.ipynb",
+        ("copying.csv", "copying.md"),
+        dict(
+            store=prepare.outputs[0],
+            folders=[str(of_seed[2].folder.parent) for of_seed in jobs],
+            figures=str(figures),
+        ),
+        needs=(prepare, *first_stages),
+        folder=figures,
+        step="evaluate",
+        packages=("scikit-image", "ai-edge-litert"),
+    )
+
+
 def _worlds_job(prepare: Job, out: Path) -> Job:
     "The job that writes the stores of the other worlds."
     return Job(

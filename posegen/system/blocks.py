@@ -18,7 +18,8 @@ import joblib
 import numpy as np
 
 from ..core import UserError
-from .files import atomic_path, lock_folder
+from .files import atomic_path
+from .locks import lock_folder
 from .processes import in_processes
 from .progress import Progress
 from .provenance import function_hash
@@ -54,7 +55,8 @@ def blocks_folder(out: Path) -> Iterator[Path]:
     try:
         lock = lock_folder(
             folder,
-            f"Another process is preparing {out} just now: wait until it is done, or choose another name.",
+            f"Another process is preparing {out} just now",
+            "wait until it is done, or choose another name",
             "lock",
         )
     except OSError as error:

@@ -9,16 +9,57 @@ __all__ = ['kernel_manager', 'Kernels', 'Crew', 'say', 'NamedLines']
 import os
 import queue
 import re
+import shutil
 import signal
+import socket
 import sys
+import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 import posegen
+from ..core import UserError
+
+# %% ../../nbs/system/08_kernels.ipynb #a5cb14a8
+_KERNEL = """
+import os, threading, time
+
+def watch(parent=int(os.environ["JPY_PARENT_PID"])):
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+threading.Thread(target=watch, name="ends with its parent", daemon=True).start()
+from ipykernel import kernelapp
+
+kernelapp.launch_new_instance()
+"""
+_OPTIONS = (
+    *("-f", "{connection_file}", "--IPKernelApp.log_level=ERROR"),
+    *("--InteractiveShellApp.exec_PYTHONSTARTUP=False", "--InteractiveShellApp.ignore_cwd=True"),
+)
+
+
+def _private_folder() -> Path:
+    "A new folder for what a kernel writes for itself; those of processes of this machine that are gone are removed."
+    import psutil
+
+    try:
+        place = Path(tempfile.gettempdir())
+        for left in place.glob("posegen-kernel-*"):
+            whose = re.match(r"posegen-kernel-(\d+)@(.*)-[^-]+$", left.name)
+            if whose and whose[2] == socket.gethostname() and not psutil.pid_exists(int(whose[1])):
+                shutil.rmtree(left, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix=f"posegen-kernel-{os.getpid()}@{socket.gethostname()}-"))
+    except OSError as error:
+        raise UserError(
+            f"There is no place for temporary files ({error.strerror}): make room, or name another folder in TMPDIR."
+        ) from None
 
 # %% ../../nbs/system/08_kernels.ipynb #c8e20a05
 _NO_WIDGETS = "ignore:IProgress not found"  # tqdm's, where ipywidgets is not installed
@@ -36,10 +77,14 @@ def kernel_manager(threads: int | None = None, named: bool = False) -> Any:
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
     package = str(Path(posegen.__file__).resolve().parent.parent)
-    inherited = os.environ.get("PYTHONPATH")
+    inherited = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    private = _private_folder()
     # The other variables and the log level silence warnings that each kernel gives about itself.
     environment = dict(
-        PYTHONPATH=os.pathsep.join([package] + ([inherited] if inherited else [])),
+        PYTHONPATH=os.pathsep.join([package, *inherited]),
+        PYTHONSAFEPATH="1",
+        PYTHONSTARTUP="",
+        **dict.fromkeys(("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"), str(private)),
         PYDEVD_DISABLE_FILE_VALIDATION="1",
         PYTHONWARNINGS=",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), _NO_WIDGETS])),
     )
@@ -48,16 +93,17 @@ def kernel_manager(threads: int | None = None, named: bool = False) -> Any:
         environment["POSEGEN_PROGRESS"] = "lines"  # two bars would overwrite each other
     elif sys.stdout.isatty() and sys.stderr.isatty():
         environment["POSEGEN_PROGRESS"] = "bar"  # the kernel writes to us and cannot see our terminal
-    command = [
-        sys.executable,
-        *"-m ipykernel_launcher -f {connection_file} --IPKernelApp.log_level=ERROR".split(),
-    ]
+    command = [sys.executable, "-P", "-c", _KERNEL, *_OPTIONS]
 
     class SamePython(KernelSpecManager):
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
             return KernelSpec(argv=command, display_name=kernel_name, language="python", env=environment)
 
-    return AsyncKernelManager(kernel_name="python3", kernel_spec_manager=SamePython())
+    manager = AsyncKernelManager(
+        kernel_name="python3", kernel_spec_manager=SamePython(), connection_file=str(private / "kernel.json")
+    )
+    weakref.finalize(manager, shutil.rmtree, private, ignore_errors=True)
+    return manager
 
 # %% ../../nbs/system/08_kernels.ipynb #c7e10a01
 class Kernels:

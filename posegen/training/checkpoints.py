@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ..core import UserError
 from ..system.files import atomic_path, open_regular
+from ..system.machine import allowed_cores
 
 # %% ../../nbs/training/05_checkpoints.ipynb #f62ce18e
 _MAGIC = b"posegen checkpoint 1 "
@@ -222,13 +223,14 @@ def _check_tensor(name: str, found: Any, shape: torch.Size, floating: bool) -> N
 
 # %% ../../nbs/training/05_checkpoints.ipynb #be5365b8
 def random_state() -> dict[str, Any]:
-    "The states of Python's, numpy's and torch's random number generators, those of all GPUs included."
+    "The states of Python's, numpy's and torch's random number generators, of all GPUs too; the number of threads."
     numpy_state: Any = np.random.get_state()
     name, keys, *rest = numpy_state
     return {
         "python": random.getstate(),
         "numpy": (name, torch.from_numpy(keys.copy()), *rest),
         "torch": torch.get_rng_state(),
+        "threads": torch.get_num_threads(),  # on a CPU the last digits of sums depend on it
         "cuda": torch.cuda.get_rng_state_all(),
     }
 
@@ -239,5 +241,7 @@ def restore_random_state(state: dict[str, Any]) -> None:
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy(), *rest))
     torch.set_rng_state(state["torch"])
+    if "threads" in state and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(int(state["threads"]), allowed_cores()))
     if len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -92,11 +92,13 @@ def train_stage1(
     device: torch.device | None = None,
     workers: int | None = None,
     watchers: Sequence[Watcher] = (),
+    overwrite: bool = False,
 ) -> nn.Module:
     """Train G1 on a store's training pairs with Adam and the pose-mask loss (report sections 3.3 and 5.1).
 
     Writes stage1.safetensors, stage1.json and losses.jsonl into `out`; resumes from a checkpoint there. `workers`
-    are the loader's processes (None: as many as are worth it). Returns the frozen G1.
+    are the loader's processes (None: as many as are worth it). Returns the frozen G1. Raises `UserError` where another
+    training is at work in `out`, and where it holds what another one has finished, unless that is to `overwrite`.
     """
     out, engine = Path(out), Engine(config, device)
     store, batches, held_out = training_data(config, store, engine, workers)
@@ -110,7 +112,7 @@ def train_stage1(
         identity = {"data": file_hash(store.path), "source": store.source}
         state = RunState("stage 1", config, config.stage1_steps, pupil.parts, batches, engine, identity)
         result = Result(out, state, "stage1", *_examinations(config, held_out, engine, generate))
-        TrainingRun(out, state, partial(game.play, pupil), watchers, result).complete()
+        TrainingRun(out, state, partial(game.play, pupil), watchers, result).complete(overwrite)
     return load_generator(out, "stage1", device=engine.device)
 
 # %% ../../nbs/training/06_stages.ipynb #779bb347
@@ -123,12 +125,13 @@ def train_stage2(
     device: torch.device | None = None,
     workers: int | None = None,
     watchers: Sequence[Watcher] = (),
+    overwrite: bool = False,
 ) -> nn.Module:
     """Train G2 on top of the frozen G1 in folder `stage1` against `adversary`, a name in `ADVERSARIES`.
 
     Writes stage2.safetensors, stage2.json and losses.jsonl into `out`; resumes from a checkpoint there. Returns
-    the frozen G2 (report sections 3.4, 3.5 and 5.1). Raises `UserError` for an unknown adversary or a stage 1 of
-    another configuration.
+    the frozen G2 (report sections 3.4, 3.5 and 5.1). Raises `UserError` for an unknown adversary, a stage 1 of
+    another configuration, and an `out` as in `train_stage1`.
     """
     if adversary not in ADVERSARIES:
         raise UserError(f'There is no adversary "{adversary}"; {nearest_name(adversary, ADVERSARIES)}')
@@ -151,5 +154,5 @@ def train_stage2(
         label = f"stage 2 ({adversary})"
         state = RunState(label, config, config.stage2_steps, players.parts, batches, engine, identity)
         result = Result(out, state, "stage2", *_examinations(config, held_out, engine, generate))
-        TrainingRun(out, state, partial(game.play, players), watchers, result).complete()
+        TrainingRun(out, state, partial(game.play, players), watchers, result).complete(overwrite)
     return load_generator(out, "stage2", device=engine.device)

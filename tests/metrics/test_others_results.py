@@ -256,3 +256,33 @@ def test_the_command_takes_a_reference(truth, tmp_path, posegen):
     done = posegen(*words, "--classifier", "efficientnet", "--reference", truth)
     assert done.status == 0 and f"reference: the 6 images of {truth}" in done.out
     assert "needs a classifier" in posegen(*words, "--reference", truth).error
+
+
+@pytest.mark.parametrize("kind", ["found.json", "a folder of OpenPose files"])
+def test_keypoints_of_the_targets_are_taken_as_prepare_takes_them(photos, posegen, tmp_path, kind):
+    "The masked scores are the same, whatever the keypoints are written in."
+    from posegen.photos.keypoints import read_keypoint_csv, write_keypoints
+
+    table = photos / "keypoints.csv"
+    write_keypoints(tmp_path / kind, read_keypoint_csv(table))
+    found = {}
+    for name, keypoints in (("table", table), ("other", tmp_path / kind)):
+        words = ("evaluate", "--generated", photos, "--target", photos, "--keypoints", keypoints)
+        outcome = posegen(*words, "--out", tmp_path / name)
+        assert outcome.status == 0, outcome.error
+        found[name] = (tmp_path / name / "images.csv").read_text()
+    assert found["table"] == found["other"] and "masked" in found["table"]
+
+
+def test_no_weights_are_fetched_unasked(photos, posegen, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.delenv("POSEGEN_INCEPTION", raising=False)
+    asked = []
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda *words, **_: asked.append(words))
+    words = ("evaluate", "--generated", photos, "--target", photos, "--classifier", "inception")
+    outcome = posegen(*words)
+    assert outcome.status == 2 and not asked
+    for word in ("96 MB", "https://github.com/mseitzer", "--download", str(tmp_path / "hub")):
+        assert word in outcome.error
+    posegen(*words, "--download")
+    assert len(asked) == 1

@@ -482,7 +482,17 @@ def test_control_c_reaches_the_notebook(tmp_path, presses):
 
 
 @pytest.mark.parametrize(
-    "name", ["20_stage1", "30_stage2", "40_evaluate", "50_report", "55_worlds", "56_trial", "60_claims"]
+    "name",
+    [
+        "20_stage1",
+        "30_stage2",
+        "40_evaluate",
+        "50_report",
+        "55_worlds",
+        "56_trial",
+        "57_copying",
+        "60_claims",
+    ],
 )
 def test_an_experiment_without_its_data_says_what_to_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
