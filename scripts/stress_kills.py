@@ -1,6 +1,6 @@
 """Kills posegen at random moments, starts it again, and looks whether the result is the one of an undisturbed run.
 
-    python scripts/stress_kills.py --kills 60 --seed 0 [--only prepare train]
+    python scripts/stress_kills.py --each 10 --seed 0 [--only prepare train]
 
 Each trial starts a command in a folder of its own, kills it with SIGKILL one to three times after a random part of
 the time that it needs undisturbed, and lets it finish. Then these must hold: it ended well; the results are the same
@@ -41,7 +41,7 @@ WITHOUT |= {"files.json", "seconds.json", "stage2.json", "evaluation.json", "sou
 def make_inputs(root: Path) -> None:
     "A folder of rendered photographs of two people, with keypoints; a store; images to score."
     from posegen.people import render_people
-    from posegen.photos.keypoints import write_keypoint_csv
+    from posegen.photos.keypoints import write_keypoint_csv, write_openpose_json
 
     poses = {}
     for number, person in enumerate(render_people(2, views=12, size=64, seed=3, progress=False)):
@@ -54,6 +54,9 @@ def make_inputs(root: Path) -> None:
             (root / "moved" / name).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(other).save(root / "moved" / name)
     write_keypoint_csv(root / "photos" / "keypoints.csv", poses)
+    name, pose = next(iter(poses.items()))
+    Image.open(root / "photos" / name).resize((256, 256)).save(root / "me.png")
+    write_openpose_json(root / "me.json", pose * np.float32([4, 4, 1]))
     shutil.copytree(root / "photos", root / "bare", ignore=shutil.ignore_patterns("*.csv"))
     done = subprocess.run(
         [*COMMAND, "prepare", root / "photos", root / "store.h5", "--preset", "test"], text=True
@@ -64,12 +67,15 @@ def make_inputs(root: Path) -> None:
 def commands(root: Path) -> dict[str, list]:
     "Each command as it is started in a trial's folder."
     train = ["train", "--stage", 1, "--store", root / "store.h5", "--out", "run", "--preset", "test"]
+    animate = ["animate", root / "me.png", "--keypoints", root / "me.json", "--poses", "walk", "--size", 96]
     return {
         "prepare": ["prepare", root / "photos", "s.h5", "--preset", "test", "--workers", 2],
         "estimate": ["estimate", root / "bare", "found.csv", "--workers", 2],
         "estimate into a folder": ["estimate", root / "bare", "found", "--workers", 1],
         "train": [*train, "--set", "stage1_steps=60", "--set", "checkpoint_every=7"],
         "evaluate": ["evaluate", "--generated", root / "moved", "--target", root / "bare", "--out", "scores"],
+        "animate": [*animate, "--out", "walking.gif"],
+        "animate into a folder": [*animate, "--out", "walking", "--frames", 16],
         "reproduce": ["reproduce", "--preset", "test", "--at-once", 2],
     }
 
@@ -176,7 +182,7 @@ def trial(
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--each", type=int, default=10, help="kills of each command, at least")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=[], help="commands, such as train")
     given = parser.parse_args(arguments)
@@ -193,8 +199,8 @@ def main(arguments: list[str] | None = None) -> int:
         undisturbed[name] = time.monotonic() - began, results(folder)
         report[name] = dict(kills=0, trials=0, wrong=[])
     number = 0
-    while sum(row["kills"] for row in report.values()) < given.kills:
-        name = list(chosen)[number % len(chosen)]
+    while todo := [name for name, row in report.items() if row["kills"] < given.each]:
+        name = todo[number % len(todo)]
         folder = root / f"trial_{number}"
         kills, wrong = trial(chosen[name], folder, chance, *undisturbed[name])
         report[name]["kills"] += kills

@@ -15,10 +15,10 @@ if not SCRIPT.is_file():
     pytest.skip("the scripts are not here: posegen was installed without them", allow_module_level=True)
 
 
-@pytest.mark.parametrize("command", ["prepare", "train", "evaluate"])
+@pytest.mark.parametrize("command", ["prepare", "train", "evaluate", "animate"])
 def test_two_kills_and_the_same_result(tmp_path, command):
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--kills", "2", "--seed", "1", "--only", command],
+        [sys.executable, SCRIPT, "--each", "2", "--seed", "1", "--only", command],
         env={
             **os.environ,
             "TMPDIR": str(tmp_path),

@@ -120,10 +120,10 @@ def _whole_entries(content: bytes) -> Iterator[tuple[dict[str, Any], int]]:
     for line in content.splitlines(keepends=True):
         try:
             entry = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = None
-        if entry is None:
-            return
+        if not isinstance(entry, dict) or end and not isinstance(entry.get("name"), str):
+            return  # no line of ours
         end += len(line)
         yield entry, end
 
@@ -240,7 +240,10 @@ def _fill_journal(
     workers: int | None,
 ) -> None:
     "Estimate all images that the journal does not know, or knew with another content."
-    done = {name for name, one in journal.outcomes.items() if one["stamp"] == _file_stamp(folder / name)}
+    outcomes = [
+        one for one in journal.outcomes.values() if {"people", "pose", "reason", "stamp"} <= one.keys()
+    ]
+    done = {one["name"] for one in outcomes if one["stamp"] == _file_stamp(folder / one["name"])}
     todo = [name for name in names if name not in done]
     if workers is None:
         workers = min(cpu_count(), len(todo) // IMAGES_PER_PROCESS)
@@ -306,8 +309,7 @@ def estimate_poses(
     """The work of `estimate_folder`, with the poses themselves.
 
     With `keep` the journal stays, and another call looks only at images that are new or have changed, or
-    at all of them if person or estimator differ. A table without a journal is not ours: `UserError`.
-    """
+    at all of them if person or estimator differ. A table without a journal is not ours: `UserError`."""
     if person not in PERSON_CHOICES:
         raise UserError(f'There is no choice of person "{person}"; take one of: {", ".join(PERSON_CHOICES)}.')
     refuse_special(table)
@@ -316,10 +318,9 @@ def estimate_poses(
         raise UserError(f"{table} exists already; choose another name or remove it.")
     files = files_below(folder)
     if not files.images:
-        raise UserError(
-            f"{folder} holds no image that can be read ({READABLE}); give the folder with your images."
-            + "".join(f" {name} {reason}." for name, reason in files.rejected[:1])
-        )
+        first = "".join(f" {name} {reason}." for name, reason in files.rejected[:1])
+        what = f"{folder} holds no image that can be read ({READABLE}); give the folder with your images."
+        raise UserError(what + first)
     names, unnameable = _usable_names(files.images, table)
     estimator = estimator or MediaPipeEstimator()
     used = getattr(estimator, "name", type(estimator).__name__)
@@ -351,23 +352,19 @@ def estimate_folder(
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Estimate a pose for every image in a folder and below, and write them as a keypoint table.
 
-    `table`: a new CSV if it ends in .csv, else a new folder of OpenPose JSON, with the confidences.
+    `table`: a new CSV or COCO results if it ends in .csv or .json, else a new folder of OpenPose JSON.
     `person`: of several people in an image take the "largest", or want the "only" one and reject the image.
     `estimator`: MediaPipe's if None. `workers`: processes; as many as there are cores if None.
-    A run that was stopped goes on where it was, by the journal `.TABLE.part` beside the table.
-    Where it was stopped after its last step, the table is whole, and the call says so and returns its counts.
+    A stopped run goes on by the journal `.TABLE.part` beside the table; where the table is whole, the call says so.
     Returns counts (images, poses; images with nobody, with several people, with a pose that is refused, with
-    one that is doubtful and kept, unreadable ones, those whose name the table cannot hold, files of no use such
-    as HEIC photos or links that lead out of the folder) and
-    (name, reason) of all without a pose; prints a warning of what was passed over. Raises `UserError` for
-    what concerns the run as a whole.
+    one that is doubtful and kept, unreadable ones, those whose name the table cannot hold, files of no use such as
+    HEIC photos or links that lead out of the folder) and (name, reason) of all without a pose; prints a warning of
+    what was passed over. Raises `UserError` for what concerns the run as a whole.
     """
     table = Path(table)
-    if (done := _done_before(Path(folder), table)) is not None:
-        print(
-            f"{table} holds the keypoints of these images already; remove it to look for them again.",
-            flush=True,
-        )
+    if (done := _done_before(Path(folder), table, person, estimator)) is not None:
+        what = "holds the keypoints of these images already; remove it to look for them again"
+        print(f"{table} {what}.", flush=True)
         return done, []
     who, another = f"Another process is looking for the keypoints of {table}", "choose another name"
     refuse_special(table)
@@ -380,7 +377,7 @@ def estimate_folder(
     return estimates.counts, estimates.rejected
 
 
-def _done_before(folder: Path, table: Path) -> dict[str, int] | None:
+def _done_before(folder: Path, table: Path, person: str, given: Any) -> dict[str, int] | None:
     "The counts of a table that a run on this very folder has finished, since when no image has changed; or None."
     journal = table.with_name(f".{table.name}.part")
     if table.is_file() and journal.exists() or not folder.is_dir():
@@ -390,10 +387,13 @@ def _done_before(folder: Path, table: Path) -> dict[str, int] | None:
         poses = poses_written(table, names)
     except UserError:
         return None  # whatever it is, it is not ours
-    if poses is None or not names or set(poses) != set(names):
+    if poses is None or not names or set(poses) - set(names):
         return None
-    written = table.stat().st_mtime_ns
-    if any((folder / name).stat().st_mtime_ns > written for name in names):
+    changed, missing = max((folder / name).stat().st_mtime_ns for name in names), set(names) - set(poses)
+    if changed > table.stat().st_mtime_ns or missing and table.suffix.lower() != ".json":
+        return None
+    look = (given or MediaPipeEstimator()) if missing else None
+    if look and any(_estimate_image(folder, name, person, look)["pose"] for name in missing):
         return None
     journal.unlink(missing_ok=True)  # a folder appears whole: what was left to do is this
     found = sum(bool((pose[:, 2] > 0).any()) for pose in poses.values())

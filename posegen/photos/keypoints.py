@@ -298,6 +298,12 @@ def write_coco_results(path: str | Path, poses: dict[str, np.ndarray]) -> None:
 
     The file appears whole or not at all; images without any keypoint are left out of it, as COCO does.
     """
+    text = _coco_results(poses)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _coco_results(poses: dict[str, np.ndarray]) -> str:
     entries = []
     for name, keypoints in poses.items():
         keypoints = _checked(keypoints, f'The pose of "{name}"')
@@ -310,8 +316,7 @@ def write_coco_results(path: str | Path, poses: dict[str, np.ndarray]) -> None:
         entry = {"image_id": name, "category_id": 1, "keypoints": _flat_numbers(rows)}
         score = float(np.mean(keypoints[keypoints[:, 2] > 0, 2], dtype=np.float64))
         entries.append(entry | {"score": score, "neck": _flat_numbers([keypoints[keypoint("neck")]])})
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(entries) + "\n", encoding="utf-8")
+    return json.dumps(entries) + "\n"
 
 
 def _flat_numbers(rows: Sequence[np.ndarray]) -> list[int | float]:
@@ -321,12 +326,8 @@ def _flat_numbers(rows: Sequence[np.ndarray]) -> list[int | float]:
 def check_free(path: str | Path) -> None:
     "Raise `UserError` unless `write_keypoints` may write there: a file is replaced, a folder must be empty."
     path = Path(path)
-    taken = (
-        path.is_dir()
-        if _is_table(path) or _is_results(path)
-        else path.is_file() or (path.is_dir() and any(path.iterdir()))
-    )
-    if taken:
+    single = _is_table(path) or _is_results(path)
+    if path.is_dir() if single else path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise UserError(
             f"{path} exists already; give an empty or new folder, or a file name ending in .csv or .json."
         )
@@ -358,8 +359,7 @@ def _json_name(name: str) -> str:
 
 # %% ../../nbs/photos/03_keypoints.ipynb #167f584a
 def write_keypoints(path: str | Path, poses: dict[str, np.ndarray]) -> None:
-    """Write keypoints (18, 3) by image name: a CSV or COCO results if `path` ends in .csv or .json, else a
-    folder of OpenPose's JSON.
+    """Write keypoints (18, 3) by image name: CSV or COCO results by the ending of `path`, else OpenPose JSON files.
 
     File or folder appear whole or not at all; a folder must not hold anything yet. Raises `UserError`
     otherwise, and for names that the format cannot hold.
@@ -383,10 +383,15 @@ def write_keypoints(path: str | Path, poses: dict[str, np.ndarray]) -> None:
 
 
 def poses_written(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarray] | None:
-    "The poses that `write_keypoints` has left in a table, or in a folder for these images; None for anything else."
+    """The poses that `write_keypoints` has left in a table, or in a folder for these images; None for anything else.
+
+    COCO results say nothing of images without any keypoint: those are missing here too."""
     path = Path(path)
     if _is_table(path) and path.is_file():
         return read_keypoint_csv(path)
+    if _is_results(path) and path.is_file():
+        found = {str(one.name): one.poses[0] for one in read_json_people(path) if one.poses}
+        return found if path.read_text(encoding="utf-8") == _coco_results(found) else None
     files = {path / _json_name(name): name for name in names}
     if not path.is_dir() or {file for file in path.rglob("*") if file.is_file()} != set(files):
         return None

@@ -21,7 +21,7 @@ from .splits import folder_split, shared_folders
 _RECOGNISED = (
     "Recognised are: DeepFashion In-shop (Img/img/WOMEN/… with Eval/list_eval_partition.txt), "
     "PG2 (filted_up_train, filted_up_test, PoseFiltered/*.p), PATN (train, test, *.lst, *.csv), "
-    "Market-1501 and DukeMTMC (bounding_box_train, query, bounding_box_test, or train and test), "
+    "Market-1501 and DukeMTMC (bounding_box_train, query, bounding_box_test, or train and test), MSMT17, CUHK03, "
     "one subfolder a person, or one folder of images."
 )
 
@@ -44,12 +44,13 @@ def recognise(files: Files) -> str:
 
 def _nothing_found(files: Files) -> str:
     found = sorted({name.split("/")[0] for name in files.others} | {name for name, _ in files.rejected})
-    archives = [name for name in files.others if name.endswith((".zip", ".tar", ".gz"))]
-    hints = (
-        [f"Unpack {archives[0]} first."]
-        if archives
-        else [f"{name}: {why}." for name, why in files.rejected[:1]]
-    )
+    archives = [name for name in files.others if name.lower().endswith((".zip", ".tar", ".gz"))]
+    matlab = [name for name in files.others if name.lower().endswith(".mat")]
+    hints = [f"{name}: {why}." for name, why in files.rejected[:1]]
+    if archives:
+        hints = [f"Unpack {archives[0]} first."]
+    elif matlab:
+        hints = [f"Write the images in {matlab[0]} to files first, as the tools for CUHK03 do."]
     return " ".join(
         [
             f"{files.root} holds no image that can be used (found: "
@@ -67,6 +68,8 @@ _TERMS = {
     "DeepFashion": "non-commercial research and education only",
     "Market-1501": "academic research only",
     "MARS": "academic research only",
+    "MSMT17": "non-commercial research only",
+    "CUHK03": "academic research only",
     "DukeMTMC-reID": "withdrawn by its authors in 2019",
 }
 
@@ -90,17 +93,29 @@ def copies(images: Sequence[str]) -> dict[str, set[str]]:
     high = {image: name_key(image) for image in images if "img_highres" in image.split("/")[:-1]}
     others = {name_key(image) for image in images if image not in high}
     boxes = {image for image in images if "gt_bbox" in image.split("/")[:-1] and parse_pedestrian(image)}
+    found = _found_by_machine(images)
     first: dict[tuple[str, str | None], str] = {}
     for image in images:
-        if image not in boxes and parse_pedestrian(image):
+        if image not in boxes | found and parse_pedestrian(image):
             first.setdefault((os.path.basename(image), folder_split(image)), image)
-    kept = boxes | set(first.values())
+    kept = boxes | found | set(first.values())
     return {
         "mirrored copies, not needed": mirrored,
         "copies in img_highres, not used": {image for image, key in high.items() if key in others},
         "hand-drawn boxes in gt_bbox, not used": boxes if first else set(),
+        "boxes of a detector beside hand-drawn ones, not used": found,
         "copies in a second folder, not used": {i for i in images if parse_pedestrian(i) and i not in kept},
     }
+
+
+def _found_by_machine(images: Sequence[str]) -> set[str]:
+    "Images of CUHK03 that a detector cut out, where those that people cut out are there too."
+    kinds: dict[str, set[str]] = {"labeled": set(), "detected": set()}
+    for image in images:
+        name = parse_pedestrian(image)
+        for part in image.lower().split("/")[:-1] if name and name.data_set == "CUHK03" else []:
+            kinds.get(part.removeprefix("images_"), set()).add(image)
+    return kinds["detected"] if kinds["labeled"] else set()
 
 # %% ../../nbs/photos/14_recognition.ipynb #6c8771ae
 _NO_PERSON = re.compile(
@@ -132,6 +147,8 @@ def about_people(layout: str, owned: dict[str, tuple[str, str]]) -> list[str]:
             f"The names of the images look like those of {len(words)} people ({told}), but all lie in one "
             f"folder and are taken for one person: {advice}"
         ]
+    if layout == "market":
+        return _about_cuhk03(list(owned))
     shared = "/".join(shared_folders(list(owned)))
     if layout != "people" or not shared or len(people) == 1:
         return []
@@ -139,4 +156,14 @@ def about_people(layout: str, owned: dict[str, tuple[str, str]]) -> list[str]:
         f"The folders below {shared}/ are taken for people "
         f"({', '.join(people[:3])}{', …' if people[3:] else ''}): "
         f"if all show one person, put that person's images into one folder."
+    ]
+
+
+def _about_cuhk03(images: Sequence[str]) -> list[str]:
+    names = [parse_pedestrian(image) for image in images if folder_split(image) is None]
+    if not any(name.data_set == "CUHK03" for name in names if name):
+        return []
+    return [
+        "CUHK03's own lists of who is tested (splits_*.json, *.mat) are not read; lists of pairs tell it, or every "
+        "fifth person is tested: for theirs take its form with bounding_box_train and bounding_box_test."
     ]

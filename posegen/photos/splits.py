@@ -22,9 +22,9 @@ from .keypoints import PAIRS_HEADER, pair_separator
 from .names import NameIndex, parse_name, parse_pedestrian, worn
 
 # %% ../../nbs/photos/06_splits.ipynb #4bdf4a32
-_TRAINING = ("train", "training", "filted_up_train", "bounding_box_train", "bbox_train")
+_TRAINING = ("train", "training", "filted_up_train", "bounding_box_train", "bbox_train", "mask_train_v2")
 _TESTING = ("test", "testing", "val", "valid", "validation", "query", "gallery")
-_TESTING += ("filted_up_test", "bounding_box_test", "bbox_test")
+_TESTING += ("filted_up_test", "bounding_box_test", "bbox_test", "mask_test_v2")
 FOLDER_SPLITS = dict.fromkeys(_TRAINING, "train") | dict.fromkeys(_TESTING, "test")
 TEST_EVERY = 5  # every fifth identity (or frame, if there is one identity) is held out
 _PARTITION = "list_eval_partition.txt"

@@ -8,6 +8,8 @@ __all__ = ['Block', 'blocks_folder', 'read_block', 'finished_blocks']
 # %% ../../nbs/system/05_blocks.ipynb #a01c883a
 import os
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -88,9 +90,12 @@ def _finish(block: Block, path: Path, caller: int) -> str | None:
 
 
 def read_block(path: Path) -> dict[str, np.ndarray]:
-    "The arrays of a finished block."
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+    "The arrays of a finished block. Raises `UserError` for a file that is damaged."
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        raise UserError(f"{path} is damaged: delete it and run the same again; all else is kept.") from None
 
 # %% ../../nbs/system/05_blocks.ipynb #c2828d3c
 def finished_blocks(

@@ -35,6 +35,11 @@ def watch(parent=int(os.environ["JPY_PARENT_PID"])):
     os._exit(1)
 
 threading.Thread(target=watch, name="ends with its parent", daemon=True).start()
+here = os.getcwd()
+os.chdir(os.environ["IPYTHONDIR"])  # matplotlib would read a matplotlibrc of the working folder
+import matplotlib
+
+os.chdir(here)
 from ipykernel import kernelapp
 
 kernelapp.launch_new_instance()
@@ -84,6 +89,7 @@ def kernel_manager(threads: int | None = None, named: bool = False) -> Any:
         PYTHONPATH=os.pathsep.join([package, *inherited]),
         PYTHONSAFEPATH="1",
         PYTHONSTARTUP="",
+        MATPLOTLIBRC=os.devnull,
         **dict.fromkeys(("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"), str(private)),
         PYDEVD_DISABLE_FILE_VALIDATION="1",
         PYTHONWARNINGS=",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), _NO_WIDGETS])),

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..core import UserError
-from ..system.files import atomic_path
+from ..system.files import atomic_path, check_regular
 
 # %% ../../nbs/training/03_log.ipynb #0044b45f
 def write_losses(folder: Path, history: list[dict[str, float]]) -> None:
@@ -25,14 +25,31 @@ def write_losses(folder: Path, history: list[dict[str, float]]) -> None:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in history))
 
 
+def _row(line: str, path: Path) -> dict[str, float]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    if (
+        not isinstance(row, dict)
+        or "step" not in row
+        or any(type(one) not in (int, float) for one in row.values())
+    ):
+        raise UserError(
+            f"{path} is damaged: a line of it is no row of losses; train again, or take the file away."
+        )
+    return row
+
+
 def read_losses(folder: str | Path, validations: bool = False) -> list[dict[str, float]]:
     """The rows of losses.jsonl in a run's folder: the steps, or those of its validations.
 
-    Raises `UserError` where there is no such file."""
+    Raises `UserError` where there is no such file, and for one that holds something else."""
     path = Path(folder) / "losses.jsonl"
     if not path.exists():
         raise UserError(f"There is no losses.jsonl in {folder}, where a training should be; name its folder.")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    check_regular(path)
+    rows = [_row(line, path) for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
     return [row for row in rows if ("validation_error" in row) == validations]
 
 # %% ../../nbs/training/03_log.ipynb #5630275e

@@ -6,6 +6,7 @@ elsewhere. Each such file gets one sentence, and nothing is read that is not in 
 
 import errno
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -20,6 +21,9 @@ from posegen.data.dense import PARTS, dense_image, find_dense, fingerprints, rea
 from posegen.data.examples import Example
 from posegen.data.store import COLUMNS, open_store
 from posegen.data.writing import write_store
+from posegen.photos.estimators import Journal
+from posegen.system.blocks import read_block
+from posegen.training.log import read_losses
 
 SECRET = b"what only its owner may read " * 4000
 
@@ -473,3 +477,71 @@ def test_whole_files_are_read(whole, dense, tmp_path):
     assert len(open_store(whole / "store.h5")) == 6
     read_all(dense(lambda file: None))
     assert read_dense(tmp_path, 1)["image_raw_0"].shape == (32, 32, 3)
+
+
+# What stopped runs leave beside their results
+
+
+JUNK_LINES = {
+    "no JSON": b"{",
+    "no text": b"\xff\xfe\x00",
+    "a list": b"[1]",
+    "a number": b"7",
+    "null": b"null",
+    "nested": b"[" * 100_000,
+    "nested dictionaries": b'{"a":' * 100_000,
+    "a long number": b'{"step": ' + b"9" * 9999 + b"}",
+    "empty": b"{}",
+    "text for a number": b'{"step": "1", "name": 3, "pose": 4}',
+}
+
+
+@pytest.mark.parametrize("kind", JUNK_LINES)
+def test_losses_that_are_none(tmp_path, kind):
+    (tmp_path / "losses.jsonl").write_bytes(b'{"step": 1, "loss": 0.5}\n' + JUNK_LINES[kind] + b"\n")
+    refused(lambda: read_losses(tmp_path), "losses.jsonl is damaged")
+
+
+def test_losses_that_are_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "losses.jsonl")
+    refused(lambda: read_losses(tmp_path), "is a pipe")
+
+
+@pytest.mark.parametrize("kind", JUNK_LINES)
+def test_a_line_of_a_journal_that_is_none(tmp_path, kind):
+    "It counts as not written: what stands before it is kept, and the run goes on."
+    run, path = {"folder": "a"}, tmp_path / ".a.csv.part"
+    journal = Journal(path, run)
+    journal.add(dict(name="1.jpg", pose=None))
+    journal.close(finished=False)
+    whole = path.read_bytes()
+    path.write_bytes(whole + JUNK_LINES[kind] + b"\n" + b'{"name": "2.jpg"}\n')
+    with within_bounds():
+        again = Journal(path, run)
+    assert list(again.outcomes) == ["1.jpg"] and path.read_bytes() == whole
+    path.write_bytes(JUNK_LINES[kind] + b"\n")
+    with within_bounds():
+        Journal(path, run, kept=True).close(finished=False)
+    assert path.read_bytes() == whole.splitlines(keepends=True)[0]
+
+
+def test_a_finished_block_that_is_damaged(tmp_path):
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, images=np.arange(1000))
+    whole, path = buffer.getvalue(), tmp_path / "images-00000-abc.npz"
+    objects = io.BytesIO()
+    np.savez(objects, images=np.array([{}], object))
+    for content in (
+        b"",
+        b"PK",
+        b"\x80\x04N.",
+        whole[:100],
+        whole[:-30],
+        whole[:60] + b"\xff" * 40 + whole[100:],
+    ):
+        path.write_bytes(content)
+        refused(lambda: read_block(path), "images-00000-abc.npz is damaged: delete it")
+    path.write_bytes(objects.getvalue())
+    refused(lambda: read_block(path), "is damaged")
+    path.write_bytes(whole)
+    assert (read_block(path)["images"] == np.arange(1000)).all()

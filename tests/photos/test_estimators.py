@@ -1,5 +1,6 @@
 "The pose estimator: against MediaPipe and OpenPose, over folders, stopped and started, with bad images."
 
+import json
 import multiprocessing
 import os
 import random
@@ -408,26 +409,64 @@ def test_a_stores_keypoints_survive_both_formats(tmp_path):
     assert (tmp_path / "json" / "b" / "c d_keypoints.json").is_file()
 
 
+def contents(out):
+    return {path: path.read_bytes() for path in [out, *out.rglob("*")] if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["found", "found.csv", "found.json", "FOUND.JSON"])
 @pytest.mark.parametrize("journal", [True, False], ids=["before the journal went", "after it"])
-def test_killed_at_the_very_end_of_a_folder_of_openpose_files(folder, tmp_path, monkeypatch, capsys, journal):
-    "The same call says that it is done, and leaves the files and no journal."
-    out = tmp_path / "found"
+def test_killed_at_the_very_end(folder, tmp_path, monkeypatch, capsys, journal, name):
+    "The same call says that it is done, or does what was left, and leaves what was written and no journal."
+    out = tmp_path / name
     with monkeypatch.context() as killed:
         if journal:
             killed.setattr(estimators.Journal, "close", lambda self, finished: self.file.close())
         estimate_folder(folder, out, estimator=Corners(), workers=1)
-    before = {path: path.read_bytes() for path in out.rglob("*.json")}
-    assert len(before) == 60 and (tmp_path / ".found.part").exists() == journal
-    counts, rejected = estimate_folder(folder, out, estimator=Corners(), workers=1)
-    assert (counts["images"], counts["poses"], rejected) == (60, 48, [])
-    assert "already" in capsys.readouterr().out
-    assert {path: path.read_bytes() for path in out.rglob("*.json")} == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["found", "photos"]
+    before = contents(out)
+    assert before and (tmp_path / f".{name}.part").exists() == journal
+    counts, _ = estimate_folder(folder, out, estimator=Corners(), workers=1)
+    assert (counts["images"], counts["poses"]) == (60, 48)
+    assert ("already" in capsys.readouterr().out) == (not journal or name == "found")
+    assert contents(out) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "photos"])
 
 
-def test_a_folder_that_is_not_what_was_found_is_refused(folder, tmp_path):
-    out = tmp_path / "found"
+@pytest.mark.parametrize("name", ["found", "found.csv", "found.json"])
+@pytest.mark.parametrize("colour", ["white", "black"])
+def test_what_was_found_in_other_images_is_refused(folder, tmp_path, name, colour):
+    out, new = tmp_path / name, folder / "b" / "new.png"
     estimate_folder(folder, out, estimator=Corners(), workers=1)
-    Image.new("RGB", (30, 30)).save(folder / "b" / "new.png")
+    before = contents(out)
+    Image.new("RGB", (30, 30), colour).save(new)
+    for times in (None, (1e9, 1e9)):  # also an old photo that was added since
+        os.utime(new, times)
+        if (name, colour, times) == (
+            "found.json",
+            "black",
+            (1e9, 1e9),
+        ):  # nobody is in it: the results are whole
+            assert estimate_folder(folder, out, estimator=Corners(), workers=1)[0]["images"] == 61
+            continue
+        with pytest.raises(UserError, match="exists already"):
+            estimate_folder(folder, out, estimator=Corners(), workers=1)
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize("change", ["another's", "another's order", "two people", "cut", "no results"])
+def test_results_of_somebody_else_are_left_alone(folder, tmp_path, change):
+    out = tmp_path / "found.json"
+    estimate_folder(folder, out, estimator=Corners(), workers=1)
+    entries = json.loads(out.read_text())
+    out.write_text(
+        {
+            "another's": json.dumps([{**one, "neck": None} for one in entries]),
+            "another's order": json.dumps(entries, indent=1),
+            "two people": json.dumps([*entries, entries[0]]),
+            "cut": out.read_text()[:-20],
+            "no results": "{}",
+        }[change]
+    )
+    before = contents(out)
     with pytest.raises(UserError, match="exists already"):
         estimate_folder(folder, out, estimator=Corners(), workers=1)
+    assert contents(out) == before

@@ -9,7 +9,12 @@ from PIL import Image
 
 from posegen.core import UserError
 from posegen.photos.inputs import read_given, read_photo
-from posegen.photos.keypoints import CSV_HEADER
+from posegen.photos.keypoints import (
+    CSV_HEADER,
+    write_coco_results,
+    write_keypoint_csv,
+    write_openpose_json,
+)
 from posegen.photos.layouts import Rules, list_source
 from posegen.pose import KEYPOINTS
 from posegen.transfer import own_pose, wanted_pose
@@ -517,3 +522,70 @@ def test_any_frame_of_any_size_by_chance(tmp_path):
         present = confidence > 0
         assert ((pose[:, 2] > 0) == present).all()
         assert np.abs(pose[present, :2] - (points * size)[present]).max() < 0.01, (trial, kind, size)
+
+
+def write_as(kind, keys, poses, canvases):
+    "Poses by image as one of our writers writes them; the place to read them from."
+    if kind == "table":
+        write_keypoint_csv(keys / "keys.csv", poses)
+        return keys / "keys.csv"
+    if kind == "results":
+        write_coco_results(keys / "keys.json", poses)
+        return keys / "keys.json"
+    for name, pose in poses.items():
+        (keys / name).parent.mkdir(parents=True, exist_ok=True)
+        write_openpose_json((keys / name).with_suffix(".json"), pose, canvases.get(name))
+    return keys
+
+
+def random_photos(root, rng):
+    "Photos of a few shapes and sizes of two people, with the pose in each, which fills most of it."
+    poses = {}
+    for number in range(6):
+        size, name = rng.integers(60, 700, 2), f"{'ab'[number % 2]}/{number}.png"
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("1", tuple(size.tolist())).save(root / name)
+        points = (STANDING * rng.uniform(0.8, 1) + rng.normal(0, 0.005, (18, 2))).clip(0.01, 0.99) * size
+        poses[name] = np.column_stack([points, rng.random(18) > 0.1]).astype(np.float32)
+        poses[name][[2, 5, 8, 11], 2] = 1
+        poses[name] *= poses[name][:, 2:] > 0
+    return poses
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_a_writer_wrote_in_any_frame_is_right_or_told(tmp_path, seed):
+    "Every writer, own pixels, fractions, canvases, thumbnails and enlargements: the photo's pixels or a sentence."
+    rng = np.random.default_rng(seed)
+    poses = random_photos(tmp_path / "photos", rng)
+    sizes = {name: np.array(Image.open(tmp_path / "photos" / name).size) for name in poses}
+    kinds = ("table", "results", "files", "files with canvas")
+    frames = ("own", "fractions", "canvas", "small", "large")
+    for kind, frame in ((kind, frame) for kind in kinds for frame in frames):
+        if (frame == "canvas") != (kind == "files with canvas"):
+            continue
+        share = dict(
+            own=1, canvas=rng.uniform(0.2, 4), small=rng.uniform(0.05, 0.4), large=rng.uniform(2.5, 8)
+        )
+        canvases = {
+            name: tuple((size * share["canvas"]).astype(int).tolist()) for name, size in sizes.items()
+        }
+        written = {}
+        for name, pose in poses.items():
+            fractions, canvas = 1 / sizes[name], np.array(canvases[name]) / sizes[name]
+            scale = dict(fractions=fractions, canvas=canvas).get(frame, share.get(frame, 1) * np.ones(2))
+            written[name] = (pose * [*scale, 1]).astype(np.float32)
+        keys = tmp_path / f"{kind} {frame}"
+        keys.mkdir()
+        keys = write_as(kind, keys, written, canvases if frame == "canvas" else {})
+        try:
+            listing = list_source(tmp_path / "photos", keypoints=keys, rules=Rules(require="any"))
+        except UserError as error:
+            assert frame in ("small", "large"), (kind, frame, error)
+            assert "--rule frame=" in str(error) and "\n" not in str(error)
+            continue
+        assert frame not in ("small", "large"), (kind, frame)
+        assert len(listing.entries) == len(poses), (kind, frame, listing.rejected)
+        for entry in listing.entries:
+            pose = poses[entry.name]
+            assert entry.frame is None and ((entry.keypoints[:, 2] > 0) == (pose[:, 2] > 0)).all()
+            assert np.abs(entry.keypoints - pose)[:, :2].max() < 0.01, (kind, frame, entry.name)

@@ -354,3 +354,97 @@ def test_names_that_tell_the_person_are_believed_in_any_folder(tmp_path):
     people = {entry.name: entry.identity for entry in list_source(tmp_path).entries}
     assert set(people.values()) == {"0002", "0007", "."}
     assert people[market("0007", 2)] == "0007"
+
+
+# MSMT17 and CUHK03
+
+
+def msmt17(person, view):
+    time = ("0303morning", "0113noon", "0302afternoon")[view % 3]
+    return f"{person}/{person}_{view:03}_{view + 6:02}_{time}_{view * 7:04}_{view}{'_ex' * (view == 2)}.jpg"
+
+
+@pytest.mark.parametrize(
+    "halves", [("train", "test"), ("mask_train_v2", "mask_test_v2"), ("MSMT17_V1/train", "MSMT17_V1/test")]
+)
+def test_msmt17_counts_people_anew_in_each_half(halves, tmp_path):
+    "Person 0 of the training is nobody's distractor, and not person 0 of the test."
+    names = []
+    for half, people in zip(halves, (("0000", "0001", "0002"), ("0000", "0001"))):
+        names += [f"{half}/{msmt17(person, view)}" for person in people for view in (1, 2, 3)]
+    for number, name in enumerate(names):
+        save(tmp_path / name, number)
+    for part, half in (("train", 0), ("val", 0), ("query", 1), ("gallery", 1)):
+        rows = [name.removeprefix(halves[half] + "/") for name in names if name.startswith(halves[half])]
+        (tmp_path / f"list_{part}.txt").write_text("".join(f"{row} {int(row[:4])}\n" for row in rows))
+    write_table(tmp_path / "poses.csv", names)
+    listing = list_source(tmp_path)
+    assert (listing.layout, listing.source.partition(",")[0]) == ("market", "MSMT17")
+    assert people_by_split(listing) == {
+        "train": {"train/0000", "train/0001", "train/0002"},
+        "test": {"test/0000", "test/0001"},
+    }
+    assert not listing.rejected and len(listing.entries) == 15
+    assert listing.counts["train pairs before mirroring"] == 3 * 6
+    assert listing.counts["test pairs before mirroring"] == 2 * 6
+
+
+def test_msmt17_in_one_folder_is_one_person_a_number(tmp_path):
+    names = [msmt17(person, view).partition("/")[2] for person in ("0000", "0007") for view in (1, 2, 3)]
+    strangers(tmp_path, names)
+    assert {entry.identity for entry in list_source(tmp_path).entries} == {"0000", "0007"}
+
+
+def cuhk03(pair, person, view, camera):
+    return f"{pair}_{person:03}_{camera}_{view:02}.png"
+
+
+CUHK03 = [(pair, person) for pair in (1, 2, 5) for person in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    "folders", [("images_labeled",), ("images_detected",), ("images_detected", "images_labeled")]
+)
+def test_cuhk03_counts_people_anew_in_each_pair_of_cameras(folders, tmp_path):
+    names = [cuhk03(*who, view, 1 + view // 6) for who in CUHK03 for view in (1, 2, 6)]
+    for folder in folders:
+        for number, name in enumerate(names):
+            save(tmp_path / folder / name, number)
+    (tmp_path / "splits_new_labeled.json").write_text('[{"train": [["x.png", 0, 0]], "num_train_pids": 767}]')
+    write_table(tmp_path / "poses.csv", names)
+    listing = list_source(tmp_path)
+    assert (listing.layout, listing.source.partition(",")[0]) == ("market", "CUHK03")
+    assert {entry.name.partition("/")[0] for entry in listing.entries} == {folders[-1]}
+    assert len(listing.entries) == len(names)
+    people = people_by_split(listing)
+    assert people["test"] == {"5_001"} and len(people["train"]) == 5
+    assert any("own lists of who is tested" in warning for warning in listing.warnings)
+    if len(folders) == 2:
+        assert listing.counts["boxes of a detector beside hand-drawn ones, not used"] == len(names)
+
+
+@pytest.mark.parametrize("above", ["", "detected/", "labeled/"])
+def test_cuhk03_in_the_form_of_its_new_protocol(above, tmp_path):
+    names = [f"{above}bounding_box_train/{p}_c{c}_{n}.png" for p in TRAIN for n, c in ((1, 1), (2, 2))]
+    names += [f"{above}query/{p}_c1_1.png" for p in TEST]
+    names += [f"{above}bounding_box_test/{p}_c2_{n}.png" for p in TEST for n in (2, 3)]
+    for number, name in enumerate(names):
+        save(tmp_path / name, number)
+    write_table(tmp_path / "poses.csv", names)
+    listing = list_source(tmp_path)
+    assert listing.source.startswith("CUHK03") and len(listing.entries) == len(names)
+    assert people_by_split(listing) == {"train": set(TRAIN), "test": set(TEST)}
+    assert not any("own lists" in warning for warning in listing.warnings)
+    plant(tmp_path, [name.rpartition("/")[2] for name in names[:2]])
+    with pytest.raises(
+        UserError, match="planted-pairs-test.csv is a list of test pairs, but 2 of its images"
+    ):
+        list_source(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cuhk-03.mat", "cuhk03_release/CUHK-03.MAT"])
+def test_cuhk03_as_it_is_downloaded_is_explained(name, tmp_path):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64")
+    with pytest.raises(UserError, match="Write the images in .*[cC].*03.* to files first"):
+        list_source(tmp_path)

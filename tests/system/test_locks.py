@@ -36,6 +36,13 @@ if child == 0:
 print(child, flush=True)
 time.sleep(600)
 """
+REPRODUCES = """
+import sys, time
+from posegen.runs.manifest import _alone_in
+with _alone_in(*sys.argv[1].split(",")):
+    print("has them", flush=True)
+    time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -100,6 +107,41 @@ def test_two_evaluations_into_one_folder(photos, posegen, holder, tmp_path):
     process.wait()
     assert posegen(*words).status == 0
     assert sorted(os.listdir(out)) == ["images.csv", "scores.csv", "scores.json", "scores.md"]
+
+
+@pytest.mark.parametrize("command", ["scores", "weights", "train"])
+@pytest.mark.parametrize("place", ["figures", "runs/evaluate", "link"])
+def test_by_hand_into_what_is_being_reproduced(photos, store, posegen, holder, tmp_path, command, place):
+    "Into its figures, or into the folder of one of its steps, by whatever name; beside them all is free."
+    runs, figures, out = tmp_path / "runs", tmp_path / "figures", tmp_path / place
+    (runs / "evaluate").mkdir(parents=True)
+    (runs / "evaluate" / "started.json").write_text("{}")
+    (tmp_path / "link").symlink_to(runs / "evaluate")
+    process = holder(f"{runs},{figures}", program=REPRODUCES)
+
+    def words(out):
+        return {
+            "scores": ("evaluate", "--generated", photos, "--target", photos, "--out", out),
+            "weights": ("evaluate", "--store", store, "--stage1", tmp_path, "--out", out),
+            "train": train_words(store, out),
+        }[command]
+
+    before = sorted(os.listdir(out))
+    assert_names(posegen(*words(out)), process)
+    assert sorted(os.listdir(out)) == before, "nothing was written"
+    if command == "scores":
+        assert posegen(*words(tmp_path / "mine")).status == 0
+        process.kill()
+        process.wait()
+        assert posegen(*words(out)).status == 0
+
+
+def test_a_reproduce_into_a_folder_where_somebody_evaluates(posegen, holder, tmp_path):
+    runs, figures = tmp_path / "runs", tmp_path / "figures"
+    process = holder(figures)
+    outcome = posegen("reproduce", "--preset", "test", "--runs", runs, "--figures", figures)
+    assert_names(outcome, process)
+    assert os.listdir(figures) == [".lock"] and not list(runs.glob("*"))
 
 
 def test_a_fork_does_not_hold_the_lock_of_a_killed_process(holder, tmp_path):
