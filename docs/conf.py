@@ -52,11 +52,16 @@ def mathml(formula: str, display: str) -> str:
     return converted.replace("<math ", f'<math aria-label="{label}" ', 1)
 
 
+WIDE = 40  # letters of LaTeX: a formula within a line that a phone may have to scroll
+
+
 def visit_math(self, node: nodes.Node) -> None:
     if isinstance(node, nodes.math_block):
         self.body.append(f'<div class="math">{mathml(node.astext(), "block")}</div>')
     else:
-        self.body.append(mathml(node.astext(), "inline"))
+        formula = mathml(node.astext(), "inline")
+        wide = len(node.astext()) > WIDE
+        self.body.append(f'<span class="wide-math">{formula}</span>' if wide else formula)
     raise nodes.SkipNode
 
 

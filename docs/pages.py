@@ -1,5 +1,6 @@
 "The pages of the site as Sphinx reads them: chapters with outputs, results with captions, prose with links."
 
+import csv
 import json
 import os
 import re
@@ -13,27 +14,35 @@ import nbformat
 from nbformat import NotebookNode
 
 from .notebooks import Notebooks, directives, is_door, module_of, room_of, title_of
-from .reference import reference_page
+from .reference import overview_page, reference_page, sentence_of
 
 LONG_TEST = 12  # lines; longer tests are folded away
 WIDGET = "application/vnd.jupyter.widget-view+json"
 RESULTS = {"figures": "Results", "figures/claims": "The report's claims", "figures/gpu": "Results on a GPU"}
 PROSE = ("CONTRIBUTING.md", "CHANGELOG.md")  # beside the README, where they are
 FILES = ("LICENSE", "NOTICE")
+OVERVIEW = "api/modules.md"
 REPORT_FIRST = [f"table{number}" for number in range(1, 5)] + [f"figure{number}" for number in range(1, 7)]
 
 
 def make_pages(
-    root: Path, source: Path, notebooks: Notebooks, outputs: dict[Path, list[list]], notes: dict[Path, str]
+    root: Path,
+    source: Path,
+    notebooks: Notebooks,
+    outputs: dict[Path, list[list]],
+    notes: dict[Path, str],
+    widgets: dict[Path, str],
 ) -> list[Path]:
     """Write the sources of all pages into `source`; `notes` are put below the titles of experiments.
+
+    `widgets`: HTML that works in the page in place of the widget of which the notebook keeps a picture.
 
     Returns the pages that were there before and are no more. Unchanged pages are left alone, so that Sphinx
     sees what has changed.
     """
     paths = {str(path.relative_to(root)): path for path in notebooks}
     names = ChapterNames({page: notebooks[path] for page, path in paths.items()})
-    pages, reference = {}, []
+    pages, reference, sentences = {}, [], {}
     for page, path in paths.items():
         note, module = notes.get(path, ""), module_of(notebooks[path])
         where = root / "posegen" / (module or "_").replace(".", "/")
@@ -43,8 +52,9 @@ def make_pages(
             pages[reference[-1]] = reference_page(
                 f"posegen.{module}", code, os.path.relpath(page, "api"), title_of(notebooks[path])
             )
+            sentences[f"posegen.{module}"] = sentence_of(code)
             note = f"Module [`posegen.{module}`]({os.path.relpath(reference[-1], os.path.dirname(page))})"
-        shown = chapter_page(notebooks[path], outputs[path], names, page, note)
+        shown = chapter_page(notebooks[path], outputs[path], names, page, note, widgets.get(path, ""))
         if is_door(page):
             inside = [names.entries[other] for other in paths if in_room(other, page)]
             shown.cells.append(nbformat.v4.new_markdown_cell(toctree(inside), id="room"))
@@ -57,6 +67,9 @@ def make_pages(
     reference = [
         page for page in reference if page in rooms or not any(page in some for some in rooms.values())
     ]
+    if reference:
+        pages[OVERVIEW] = overview_page(sentences)
+        reference.insert(0, OVERVIEW)
     results = {
         where: f"results{where.removeprefix('figures').replace('/', '-')}.md"
         for where in RESULTS
@@ -216,9 +229,12 @@ class ChapterNames:
 
 
 def chapter_page(
-    notebook: NotebookNode, outputs: list[list], names: ChapterNames, page: str, note: str
+    notebook: NotebookNode, outputs: list[list], names: ChapterNames, page: str, note: str, widget: str = ""
 ) -> NotebookNode:
-    "A notebook as it is shown: no hidden cells or directives, but outputs, links and a note below its title."
+    """A notebook as it is shown: no hidden cells or directives, but outputs, links and a note below its title.
+
+    A widget is shown as the picture of it that the notebook keeps, with the HTML `widget` below; or else as words.
+    """
     cells, remaining = [], iter(outputs)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -228,7 +244,7 @@ def chapter_page(
                 text, note = f"{title}\n\n{note}\n{rest}", ""
             cells.append(nbformat.v4.new_markdown_cell(text))
         elif cell.cell_type == "code":
-            shown = code_cell(cell.source, [readable(output) for output in next(remaining)])
+            shown = code_cell(cell.source, shown_outputs(cell, next(remaining), widget))
             cells.extend([shown] if shown else [])
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"  # the same page for the same notebook
@@ -262,6 +278,14 @@ def fold(cell: NotebookNode, what: str) -> None:
     )
 
 
+def shown_outputs(cell: NotebookNode, outputs: list, widget: str) -> list[NotebookNode]:
+    "The outputs of a cell as a page can show them; in place of a widget its kept picture, with the HTML `widget`."
+    if cell.outputs and any(WIDGET in output.get("data", {}) for output in outputs):
+        html = nbformat.v4.new_output("display_data", {"text/html": widget})
+        return [*cell.outputs, *([html] if widget else [])]
+    return [readable(output) for output in outputs]
+
+
 def readable(output: NotebookNode | dict) -> NotebookNode:
     "An output that a page can show: without this machine's temporary folders, and of a widget only a word."
     temporary = re.escape(tempfile.gettempdir()) + r"/(tmp\w+/)?"
@@ -280,10 +304,20 @@ def results_page(folder: Path, title: str, where: str) -> str:
     captions = dict(re.findall(r"^`(.+?)\.png`: (.+)$", text_of(folder / "captions.md"), re.M))
     stems = {path.stem for path in folder.iterdir() if path.suffix in (".png", ".md")} - {"captions"}
     order = {stem: number for number, stem in enumerate(REPORT_FIRST)}
-    parts = [f"# {title}", provenance(folder, where)]
+    parts = [f"# {title}", provenance(folder, where), verdicts(folder / "claims.csv")]
     for stem in sorted(stems, key=lambda stem: (order.get(stem, len(order)), stem)):
         parts += result(folder, stem, where, captions.get(stem, ""))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def verdicts(path: Path) -> str:
+    "The report's claims and what became of them, in one look: from the long table, if there is one."
+    if not path.exists():
+        return ""
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = [[row[name] for name in ("No.", "claim", "verdict")] for row in csv.DictReader(file)]
+    lines = [["No.", "claim", "verdict"], ["---"] * 3, *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def result(folder: Path, stem: str, where: str, caption: str) -> list[str]:

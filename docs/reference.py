@@ -16,6 +16,21 @@ def reference_page(module: str, source: str, chapter: str, title: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def sentence_of(source: str) -> str:
+    "The first sentence that a module says of itself."
+    said = ast.get_docstring(ast.parse(source)) or ""
+    return " ".join(said.split("\n\n")[0].split())
+
+
+def overview_page(sentences: dict[str, str]) -> str:
+    "A table of the modules in their order (`posegen.pose`), each with its sentence."
+    rows = [
+        f"| [`{module}`]({module}.md) | {sentence.replace('|', chr(92) + '|')} |"
+        for module, sentence in sentences.items()
+    ]
+    return "\n".join(["# All modules", "", "| module | what it is for |", "| --- | --- |", *rows, ""])
+
+
 def directive(kind: str, signature: str, body: str = "") -> str:
     "A directive of MyST, with more backticks than anything in it."
     inner = max([2, *(len(ticks) for ticks in re.findall(r"`{3,}", body))])

@@ -50,9 +50,13 @@ def build(root: Path, work: Path, workers: int, runs: Path) -> Path:
     site = work / "site"
     outputs = execute_all(alone, root, work / "outputs", workers)
     shown, notes = experiments(steps, root, work, runs)
-    for gone in make_pages(root, work / "source", notebooks, outputs | shown, notes):
+    widgets = editors(alone, root, work)
+    for gone in make_pages(root, work / "source", notebooks, outputs | shown, notes, widgets):
         (site / gone).with_suffix(".html").unlink(missing_ok=True)
-    run_sphinx(work / "source", site, work)
+    run_sphinx(work / "source", site, work, workers)
+    for made in (work / "editor", work / "runtime") if (work / "editor").is_dir() else ():
+        kept = shutil.ignore_patterns("key")
+        shutil.copytree(made, site / "_static" / "network", ignore=kept, dirs_exist_ok=True)
     if problems := check_site(site, machine_folders(root)):
         print("\n".join(problems), file=sys.stderr)
         raise UserError(problems[0] + (f" ({len(problems) - 1} more are above.)" if problems[1:] else ""))
@@ -77,8 +81,23 @@ def experiments(steps: Notebooks, root: Path, work: Path, runs: Path) -> tuple[d
     return {path: outputs for path, (_, outputs) in shown.items()}, notes
 
 
-def run_sphinx(source: Path, site: Path, work: Path) -> None:
-    "HTML from the pages; raises `UserError` with the first warning."
+def editors(notebooks: Notebooks, root: Path, work: Path) -> dict[Path, str]:
+    "The pose editor that runs in its page, as HTML by the notebook's path; its files lie in `work`."
+    path = next((path for path in notebooks if path.name == INTERACTIVE), None)
+    if path is None:
+        return {}
+    from docs.network import editor_html, fetch_runtime, make_editor  # imports torch, which takes seconds
+
+    if missing := fetch_runtime(work / "runtime"):
+        shutil.rmtree(work / "editor", ignore_errors=True)
+        print(f"without the network in its page: {missing}", flush=True)
+    else:
+        make_editor(work / "editor")
+    return {path: editor_html(path.relative_to(root).as_posix(), missing)}
+
+
+def run_sphinx(source: Path, site: Path, work: Path, workers: int) -> None:
+    "HTML from the pages, made by several processes; raises `UserError` with the first warning."
     make_font(work / "font" / "math.woff")
     command = [
         sys.executable,
@@ -90,6 +109,8 @@ def run_sphinx(source: Path, site: Path, work: Path) -> None:
         str(ROOT / "docs"),
         "-d",
         str(work / "doctrees"),
+        "-j",
+        str(workers),
         "-q",
         "-W",
         "--keep-going",

@@ -83,7 +83,7 @@ def project(tmp_path_factory):
     write_notebook(root / "nbs" / "room" / "00_room.ipynb", DOOR)
     write_notebook(root / "nbs" / "room" / "01_inside.ipynb", INSIDE)
     (root / "posegen" / "room").mkdir(parents=True)
-    (root / "posegen" / "first.py").write_text(MODULE)
+    (root / "posegen" / "first.py").write_text('"""The first."""\n' + MODULE)
     (root / "posegen" / "room" / "__init__.py").write_text('"What it is for."\n')
     (root / "posegen" / "room" / "inside.py").write_text(MODULE)
     (root / "figures").mkdir()
@@ -162,6 +162,38 @@ def test_package_is_described(site):
     for name in ("LIMIT", "scale", "Point", "Point.moved"):
         assert f'id="posegen.first.{name}"' in text
     assert "pixels of a side" in text and "pixels from the left" in text and "_hidden" not in text
+
+
+@needs_sphinx
+def test_all_modules_are_told_in_one_table(site):
+    text = (site / "api" / "modules.html").read_text()
+    assert text.index("posegen.first") < text.index("posegen.room") < text.index("posegen.room.inside")
+    assert text.count("<tr") == 4 and "What it is for." in text
+    assert 'href="api/modules.html"' in (site / "index.html").read_text()
+
+
+def test_verdicts_stand_before_the_long_table(tmp_path):
+    from docs.pages import results_page
+
+    (tmp_path / "claims.csv").write_text('No.,claim,evidence,verdict\na,it is faster,"long, words",holds\n')
+    (tmp_path / "claims.md").write_text("| No. | claim | evidence | verdict |\n| --- | --- | --- | --- |\n")
+    page = results_page(tmp_path, "Claims", "figures/claims")
+    assert "| a | it is faster | holds |" in page
+    assert page.index("| it is faster |") < page.index("## ")
+
+
+def test_a_widget_is_shown_as_its_kept_picture():
+    from docs.pages import WIDGET, shown_outputs
+
+    picture = nbformat.v4.new_output("display_data", {"image/png": "AAAA"})
+    widget = nbformat.v4.new_output("display_data", {WIDGET: {}})
+    cell = nbformat.v4.new_code_cell("editor", outputs=[picture])
+    assert shown_outputs(cell, [widget], "") == [picture]
+    kept, html = shown_outputs(cell, [widget], "<p>here</p>")
+    assert kept == picture and html.data == {"text/html": "<p>here</p>"}
+    (words,) = shown_outputs(nbformat.v4.new_code_cell("editor"), [widget], "")
+    assert "make lab" in words.data["text/markdown"]
+    assert shown_outputs(cell, [], "<p>here</p>") == []
 
 
 @needs_sphinx
