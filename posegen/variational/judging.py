@@ -8,6 +8,7 @@ __all__ = ['retrieval', 'raw_colours', 'Probe', 'probe_pose', 'read_all', 'paint
 
 # %% ../../nbs/variational/05_judging.ipynb #19ec0817
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from ..data.store import Store
 from ..metrics.dependence import derangement
 from ..metrics.sharpness import pose_mask_error
 from ..pose import pose_mask
+from ..system.files import atomic_path
 from .latents import Gaussian
 from .learning import read_photos
 from .model import PoseAppearanceModel
@@ -55,8 +57,18 @@ def raw_colours(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
 class Probe:
     "How far keypoints that were predicted from codes lie from the true ones, in image sides, beside the mean pose."
 
-    error: float
-    chance: float
+    errors: np.ndarray  # (N,) of each image, the mean over its keypoints
+    chances: np.ndarray  # (N,) of the mean pose
+
+    @property
+    def error(self) -> float:
+        "Mean over images."
+        return float(self.errors.mean())
+
+    @property
+    def chance(self) -> float:
+        "Mean over images of the mean pose's error."
+        return float(self.chances.mean())
 
     @property
     def knows(self) -> float:
@@ -78,7 +90,7 @@ def probe_pose(
     trials = {}
     for ridge in (1e-3, 1e-2, 0.1, 1.0, 10.0):
         guess = _kernel_ridge(x[~held], y[~held], x[held], width, ridge)
-        trials[ridge] = _misplaced(guess, mean, unit[held])
+        trials[ridge] = _misplaced(guess, mean, unit[held]).mean()
     best = min(trials, key=lambda ridge: trials[ridge])
     guess = _kernel_ridge(x, y, asked, width, best)
     return Probe(_misplaced(guess, mean, test_unit), _misplaced(0 * guess, mean, test_unit))
@@ -93,11 +105,12 @@ def _kernel_ridge(x: np.ndarray, y: np.ndarray, asked: np.ndarray, width: float,
     return np.exp(-_squares(asked, x) / width) @ np.linalg.solve(kernel + ridge * np.eye(len(x)), y)
 
 
-def _misplaced(guess: np.ndarray, mean: np.ndarray, unit: np.ndarray) -> float:
-    "Mean distance of the keypoints that are there, in image sides (a unit is half of one)."
+def _misplaced(guess: np.ndarray, mean: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    "Mean distance of each image's keypoints that are there, (N,), in image sides (a unit is half of one)."
     places = guess.reshape(len(unit), *mean.shape) + mean
+    there = unit[..., 2]
     apart = np.hypot(*np.moveaxis(places - unit[..., :2], -1, 0)) / 2
-    return float(apart[unit[..., 2] > 0].mean())
+    return (apart * there).sum(1) / np.maximum(there.sum(1), 1)
 
 # %% ../../nbs/variational/05_judging.ipynb #860c3082
 @torch.no_grad()
@@ -127,36 +140,58 @@ def read_poses(model: PoseAppearanceModel, image: Tensor, step: int = 64) -> Ten
 # %% ../../nbs/variational/05_judging.ipynb #550f678b
 @dataclass(frozen=True)
 class Judgement:
-    "What is measured of a model on a store's test images; errors for each pair, with its person."
+    "What is measured of a model on a store's test images: for each of P pairs or N images, with its person."
 
     people: np.ndarray  # (P,) of the pairs
+    whose: np.ndarray  # (N,) person of each image
     swap: np.ndarray  # (P,) pose-mask error of the swap, as in stage 1
-    shuffled: np.ndarray  # with the appearance of somebody else, of those pairs for which there is one
+    shuffled: np.ndarray  # (P,) with the appearance of somebody else; nan where there is nobody
     nobody: np.ndarray  # (P,) with the mean of the prior: what the pose alone tells
     retrieved: np.ndarray  # (N,) share of views in which the image's person was found, by the means of z
     by_colours: np.ndarray  # (N,) the same by raw colours
+    by_pose: np.ndarray  # (N,) the same by the pose that was read: what y knows of the person
     chance: float  # of finding the person
     probe: Probe  # of the means of z
     sampled_probe: Probe  # of samples of z, which are what the painter gets
-    pose_error: (
-        float  # of q(y | x), mean distance in image sides; keypoints not found count as their mean place
-    )
-    found: float  # share of keypoints within a 20th of the image's side
+    pose_error: np.ndarray  # (N,) of q(y | x), image sides; keypoints not found count as their mean place
+    found: np.ndarray  # (N,) share of keypoints within a 20th of the image's side
     divergence: np.ndarray  # (latent,) mean KL, nats
+
+    def save(self, path: str | Path) -> None:
+        "Write everything as one .npz, atomically."
+        probes = {"probe": self.probe, "sampled_probe": self.sampled_probe}
+        others = {name: value for name, value in vars(self).items() if name not in probes}
+        parts = {
+            f"{name}.{part}": value for name, probe in probes.items() for part, value in vars(probe).items()
+        }
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **others, **parts)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Judgement":
+        "What `save` has written."
+        with np.load(path) as found:
+            plain = {name: found[name] for name in found if "." not in name and name != "chance"}
+            first, second = (
+                Probe(found[f"{name}.errors"], found[f"{name}.chances"])
+                for name in ("probe", "sampled_probe")
+            )
+            return cls(**plain, probe=first, sampled_probe=second, chance=float(found["chance"]))
 
     def to_dict(self) -> dict[str, float]:
         "The means, for tables."
         return {
             "swap error": float(self.swap.mean()),
-            "swap error, z shuffled": float(self.shuffled.mean()),
+            "swap error, z shuffled": float(np.nanmean(self.shuffled)),
             "swap error, z of nobody": float(self.nobody.mean()),
             "retrieval": float(np.nanmean(self.retrieved)),
             "retrieval by raw colours": float(np.nanmean(self.by_colours)),
+            "retrieval by y": float(np.nanmean(self.by_pose)),
             "chance of retrieval": self.chance,
             "pose in z (means)": self.probe.knows,
             "pose in z (samples)": self.sampled_probe.knows,
-            "pose error of q(y|x)": self.pose_error,
-            "keypoints found": self.found,
+            "pose error of q(y|x)": float(self.pose_error.mean()),
+            "keypoints found": float(self.found.mean()),
             "KL": float(self.divergence.sum()),
             "active numbers of z": float((self.divergence > 0.1).sum()),
         }
@@ -177,9 +212,14 @@ def swap_pairs(store: Store, number: int, seed: int = 0) -> np.ndarray:
     return pairs[np.sort(order)]
 
 
-def judge(model: PoseAppearanceModel, store: Store, pairs: int = 400) -> Judgement:
-    "Measure a model on the test images of a store, with the given keypoints; the probe learns on the training images."
+def judge(
+    model: PoseAppearanceModel, store: Store, pairs: int = 400, lessons: int | None = None
+) -> Judgement:
+    """Measure a model on the test images of a store, with the given keypoints.
+
+    The probe learns on the training images, or on `lessons` of them, evenly taken."""
     training, testing = np.flatnonzero(store.split == 0), np.flatnonzero(store.split == 1)
+    training = training[:: max(1, len(training) // (lessons or len(training)))]
     (photo, unit), (test_photo, test_unit) = (read_photos(store, rows) for rows in (training, testing))
     codes, test_codes = read_all(model, photo, unit), read_all(model, test_photo, test_unit)
     chosen = swap_pairs(store, pairs)
@@ -199,14 +239,19 @@ def judge(model: PoseAppearanceModel, store: Store, pairs: int = 400) -> Judgeme
         painted = paint_all(model, test_unit[where], appearance)
         return pose_mask_error(painted, images[where], masks[where])
 
-    error, found = _pose_errors(read_poses(model, test_photo), test_unit, unit, store.size)
+    poses = read_poses(model, test_photo)
+    error, found = _pose_errors(poses, test_unit, unit)
+    shuffled = np.full(len(seen), np.nan)
+    shuffled[whole] = errors(test_codes.mean[seen[partner[whole]]], wanted[whole])
     return Judgement(
         who[seen],
+        who,
         errors(test_codes.mean[seen], wanted),
-        errors(test_codes.mean[seen[partner[whole]]], wanted[whole]),
+        shuffled,
         errors(0 * test_codes.mean[seen], wanted),
         retrieval(test_codes.mean.numpy(), who, views_of(who)),
         retrieval(raw_colours(images, masks), who, views_of(who)),
+        retrieval(poses.flatten(1).numpy(), who, views_of(who)),
         1 / len(np.unique(who)),
         probes[0],
         probes[1],
@@ -216,11 +261,12 @@ def judge(model: PoseAppearanceModel, store: Store, pairs: int = 400) -> Judgeme
     )
 
 
-def _pose_errors(found: Tensor, wanted: Tensor, known: Tensor, size: int) -> tuple[float, float]:
-    "Mean distance in image sides, and the share within a 20th, over keypoints that are there."
-    there = wanted[..., 2] > 0
+def _pose_errors(found: Tensor, wanted: Tensor, known: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    "Of each image, (N,): mean distance in image sides, and the share within a 20th, of keypoints that are there."
+    there = wanted[..., 2]
+    count = there.sum(1).clamp(min=1)
     mean = (known[..., :2] * known[..., 2:]).sum(0) / known[..., 2:].sum(0).clamp(min=1)
     places = torch.where(found[..., 2:] > 0.5, found[..., :2], mean)
-    apart = (places - wanted[..., :2]).norm(dim=-1)[there] / 2
-    close = (apart < 0.05) & (found[..., 2][there] > 0.5)
-    return float(apart.mean()), float(close.float().mean())
+    apart = (places - wanted[..., :2]).norm(dim=-1) / 2
+    close = (apart < 0.05) & (found[..., 2] > 0.5)
+    return ((apart * there).sum(1) / count).numpy(), ((close * there).sum(1) / count).numpy()

@@ -116,10 +116,12 @@ class PhotoBatches:
 class SingleImages:
     "The game of one player: the model, its Adam, and one round of the objective."
 
-    def __init__(self, config: Config, settings: Settings, engine: Engine, prior: PoseDistribution):
-        self.config, self.settings, self.engine, self.prior = config, settings, engine, prior
+    def __init__(self, config: Config, settings: Settings, engine: Engine, batches: PhotoBatches):
+        self.config, self.settings, self.engine, self.prior = config, settings, engine, batches.prior()
         seed_everything(config.seed)
-        self.model = engine.prepare(PoseAppearanceModel(config, settings))
+        model = PoseAppearanceModel(config, settings)
+        model.appearance_encoder.keep_donors(*read_photos(batches.store, batches.labels))
+        self.model = engine.prepare(model)
         self.optimizer = adam(self.model, config.stage1_learning_rate, config)
         self.done = 0
 
@@ -172,7 +174,7 @@ def train_model(
     identity = {"data": file_hash(store.path), "settings": json.dumps(asdict(settings))}
     if not _is_there(out, config, identity):
         batches = PhotoBatches(store, config, settings, engine.device)
-        game = SingleImages(config, settings, engine, batches.prior())
+        game = SingleImages(config, settings, engine, batches)
         parts = {KIND: game.model, "optimizer": game.optimizer}
         state = RunState("pose and appearance", config, config.stage1_steps, parts, batches, engine, identity)  # type: ignore[arg-type]
         run = TrainingRun(out, state, game.play, watchers)  # type: ignore[arg-type]
