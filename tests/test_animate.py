@@ -8,9 +8,9 @@ import time
 
 import numpy as np
 import pytest
+from photographed import write_photo
 from PIL import Image
 
-from posegen.people import render_people
 from posegen.photos.keypoints import write_keypoint_csv, write_openpose_json
 from posegen.transfer.motions import motion
 
@@ -18,11 +18,7 @@ from posegen.transfer.motions import motion
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    person = next(iter(render_people(1, views=4, size=128, seed=3, progress=False)))
-    Image.fromarray(person.images[0]).resize((256, 256)).save(folder / "me.png")
-    large = person.keypoints[0].copy()
-    large[:, :2] = np.floor((large[:, :2] + 0.5) * 2) * (large[:, 2:] > 0)
-    write_openpose_json(folder / "me.json", large)
+    write_photo(folder, 256)
     Image.new("RGB", (300, 300), (190, 200, 210)).save(folder / "wall.png")
     walls = [Image.new("RGB", (200, 200), (190, 200, shade)) for shade in (10, 90, 170)]
     walls[0].save(folder / "walls.gif", save_all=True, append_images=walls[1:])

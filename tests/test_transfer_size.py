@@ -2,20 +2,16 @@
 
 import numpy as np
 import pytest
+from photographed import write_photo
 from PIL import Image
 
-from posegen.people import render_people
 from posegen.photos.keypoints import write_openpose_json
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    person = next(iter(render_people(1, views=4, size=128, seed=3, progress=False)))
-    Image.fromarray(person.images[0]).resize((400, 400)).save(folder / "me.png")
-    large = person.keypoints[0].copy()
-    large[:, :2] = np.floor((large[:, :2] + 0.5) * 400 / 128)
-    write_openpose_json(folder / "me.json", large * (large[:, 2:] > 0))
+    person = write_photo(folder, 400)
     write_openpose_json(folder / "pose.json", person.keypoints[1])
     return folder
 

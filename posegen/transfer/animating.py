@@ -9,7 +9,6 @@ __all__ = ['DITHER', 'SAMPLED', 'WRITERS', 'MOST_FPS', 'MOST_BYTES', 'GROWN', 'L
 
 # %% ../../nbs/transfer/09_animating.ipynb #646fcbb9
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ from ..system.files import atomic_folder, atomic_path, refuse_special
 from ..system.locks import lock_folder
 from ..system.progress import Progress
 from .drawing import draw
+from .files import check_place
 from .filling import backdrop, check_background, without_person
 from .model import PoseTransfer, check_output, find_in, outliner
 from .portrait import Portrait, make_portrait
@@ -155,13 +155,7 @@ def check_animation(out: Path, inputs: Sequence[Path], fps: int) -> str:
     if not 1 <= fps <= MOST_FPS:
         raise UserError(f"{fps:,} frames a second are asked for; give 1 to {MOST_FPS}.")
     kind = kind_of(out)
-    if not out.parent.is_dir():
-        raise UserError(f"There is no folder {out.parent} to write {out.name} into; make it first.")
-    if not os.access(out.parent, os.W_OK):
-        raise UserError(f"The folder {out.parent} cannot be written to; name another one with --out.")
-    for path in inputs:
-        if out.exists() and path.exists() and out.samefile(path):
-            raise UserError(f"{out} would overwrite {path}, which is read; name another one with --out.")
+    check_place(out, inputs)
     return kind
 
 

@@ -16,11 +16,17 @@ import pytest
 import traitlets
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ABSENT = [package for package in ("playwright", "anywidget") if not importlib.util.find_spec(package)]
-needed = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (Debian: apt-get install chromium)"),
-    pytest.mark.skipif(bool(ABSENT), reason=f"not installed: pip install {' '.join(ABSENT)}"),
-]
+
+
+def needed(*packages: str) -> list[pytest.MarkDecorator]:
+    "What skips a test where Chromium or one of these packages is missing."
+    absent = [package for package in packages if not importlib.util.find_spec(package)]
+    return [
+        pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (Debian: apt-get install chromium)"),
+        pytest.mark.skipif(bool(absent), reason=f"not installed: pip install {' '.join(absent)}"),
+    ]
+
+
 # as root, Chromium has no sandbox of its own; and it must not look for updates
 FLAGS = [
     "--no-sandbox",

@@ -8,7 +8,6 @@ POSEGEN_SCREENSHOTS=FOLDER, pictures of the widgets are left there: both themes,
 import importlib.util
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,31 +22,15 @@ import nbformat
 import numpy as np
 import psutil
 import pytest
+from bare import CHROMIUM, FLAGS, needed
 from PIL import Image
 
 from posegen.photos.keypoints import read_openpose_json
 from posegen.pose import KEYPOINTS, flip_keypoints, keypoint
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-NEEDED = ("playwright", "jupyterlab", "anywidget")
-ABSENT = [package for package in NEEDED if not importlib.util.find_spec(package)]
 APPLICATIONS = [name for name in ("jupyterlab", "notebook") if importlib.util.find_spec(name)]
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (Debian: apt-get install chromium)"),
-    pytest.mark.skipif(bool(ABSENT), reason=f"not installed: pip install {' '.join(ABSENT)}"),
-]
-# as root, Chromium has no sandbox of its own; and it must not look for updates
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--no-proxy-server",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+pytestmark = needed("playwright", "jupyterlab", "anywidget")
 SECONDS = 60  # for one step of a test
 TEST_SECONDS = 240  # for a whole test
 ROWS = ("G1", "Triplet", "Target")

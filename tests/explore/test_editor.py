@@ -16,7 +16,7 @@ from PIL import Image
 from posegen.photos.keypoints import read_openpose_json
 from posegen.pose import KEYPOINTS, LIMBS, keypoint
 
-pytestmark = needed
+pytestmark = needed("playwright", "anywidget")
 WIDTHS = {1280: 900, 390: 844}
 SHOTS = os.environ.get("POSEGEN_SCREENSHOTS")
 WRIST, NECK = keypoint("right_wrist"), keypoint("neck")

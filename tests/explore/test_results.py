@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bare import bare, chromium, needed
 
-pytestmark = needed
+pytestmark = needed("playwright", "anywidget")
 WIDTHS = {1280: 900, 390: 844}
 SHOTS = os.environ.get("POSEGEN_SCREENSHOTS")
 
