@@ -316,7 +316,7 @@ def preset(name: str, **overrides: Any) -> Config:
 
 # %% ../nbs/00_core.ipynb #9e9ea15b
 WARPING_STEPS = 0.775  # of the report's G1's, in the same time
-SMALL_BATCH_STEPS = 1.36  # the same with half the batch, on a CPU
+SMALL_BATCH_STEPS = 1.3  # the same with half the batch, on a CPU
 
 
 def warping_changes(config: Config) -> dict[str, Any]:
@@ -327,7 +327,10 @@ def warping_changes(config: Config) -> dict[str, Any]:
     return changes | dict(
         batch_size=(config.batch_size + 1) // 2,
         stage1_steps=max(1, round(SMALL_BATCH_STEPS * config.stage1_steps)),
-        stage1_learning_rate=0.75 * config.stage1_learning_rate,
+        stage1_learning_rate=2 * config.stage1_learning_rate,  # high, so gently at first
+        warmup_steps=min(300, config.stage1_steps // 10),
+        adam_beta1=0.9,
+        adam_beta2=0.99,
         ema_decay=0.998,
     )
 

@@ -21,6 +21,7 @@ EXPERIMENTS = {name: notebook for name, notebook in EVERY.items() if name.starts
 # What has no look
 NOTHING_TO_SEE = {
     "animate",
+    "contest",
     "entry",
     "execute",
     "files",

@@ -27,6 +27,8 @@ SINGLE_SUBCLASSES = {
     "posegen.core.UserError": "a damaged checkpoint is told from a foreign one: the one before it may be whole",
     "posegen.system.engine.Group": "the estimate of memory plays a step in a group that is only imagined",
     "posegen.system.engine.Engine": "the estimate of memory plays a step that counts bytes and computes nothing",
+    "posegen.adversaries.Supervised": "a variant of the G1 that copies is taught with a loss of its own",
+    "posegen.adversaries.Players": "what the variational model paints is refined in the same games, its photo unseen",
     "posegen.data.batch.Batch": "the estimate of memory plays a step with images that have only a shape",
 }
 
@@ -52,7 +54,11 @@ PARAMETERS = """
 55_worlds: store out
 56_trial: preset overrides trial store one_direction stage1 out
 57_copying: preset overrides store folders figures out
+58_variant: preset overrides store variant same_time out
+59_variants: preset overrides folders figures out
 60_claims: preset overrides store worlds folders clock figures out
+65_apart: preset overrides settings store adversary model out
+66_future: preset overrides store folders figures out
 70_explore: model results
 """
 

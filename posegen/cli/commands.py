@@ -20,14 +20,18 @@ from posegen.cli.options import (
     AtOnce,
     Background,
     Changes,
+    Copying,
     Download,
+    FiguresFolder,
     Frame,
+    Future,
     OnePerson,
     Overlay,
     Overwrite,
     Person,
     Preset,
     Processes,
+    RunsFolder,
     Seeds,
     Size,
     Workers,
@@ -63,31 +67,32 @@ def reproduce(
         str, typer.Option(help='"embedded", a store (.h5), or a folder that posegen prepare takes')
     ] = "embedded",
     seeds: Seeds = None,
+    future: Future = False,
+    copying: Copying = False,
     at_once: AtOnce = None,
     force: Annotated[bool, typer.Option("--force", help="run every step, also what is up to date")] = False,
-    runs: Annotated[
-        str | None,
-        typer.Option(metavar="FOLDER", help="folder of the runs (default: runs/PRESET, or runs/PRESET-DATA)"),
-    ] = None,
-    figures: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="folder of tables, figures and manifest (default: figures for the preset quick on embedded "
-            "data, else a folder below it)",
-        ),
-    ] = None,
+    runs: RunsFolder = None,
+    figures: FiguresFolder = None,
 ) -> None:
     "Run every step that is not up to date, to the last figure."
     from posegen.runs import manifest
 
     chosen = (parse_overrides(changes), force, runs, figures)
-    if seeds is None:
+    asked = [
+        name
+        for name, wanted in (("seeds", seeds is not None), ("future", future), ("copying", copying))
+        if wanted
+    ]
+    if len(asked) > 1:
+        raise UserError(f"--{asked[0]} and --{asked[1]} are two things to reproduce; call posegen twice.")
+    if not asked:
         manifest.reproduce(preset, data, *chosen, processes, at_once)
     elif processes != 1:
-        raise UserError("--seeds trains in one process; leave out --processes.")
+        raise UserError(f"--{asked[0]} trains in one process; leave out --processes.")
     elif data != "embedded":
-        raise UserError("--seeds repeats the runs on the embedded people; leave out --data.")
+        raise UserError(f"--{asked[0]} repeats the runs on the embedded people; leave out --data.")
+    elif seeds is None:
+        manifest.reproduce_beyond(asked[0], preset, *chosen, at_once)
     else:
         manifest.reproduce_seeds(preset, seeds, *chosen, at_once)
 
@@ -215,9 +220,11 @@ def train(
     ] = False,
 ) -> None:
     "Train one stage, or go on with it."
+    from posegen.runs.execute import check_no_step
     from posegen.system.engine import fit_threads, launch
     from posegen.training.stages import train_stage1, train_stage2
 
+    check_no_step(out)
     config, watchers = _config(preset, changes), []
     make_folder(out)
     if tensorboard:
@@ -237,14 +244,17 @@ def train(
         print(f"Weights, configuration and losses: {out}")
 
 # %% ../../nbs/cli/02_commands.ipynb #543d43b3
-_TWO = "Another evaluation is at work in {}"
+_TWO = "Another posegen is at work in {}"
 
 
 def _score_folders(generated: str, target: str, protocol: Sequence[str], out: str | None, *how: Any) -> None:
     from posegen.metrics.folders import score_folders
     from posegen.report.scores import scores_table, write_scores
+    from posegen.runs.execute import check_no_step
     from posegen.system.locks import lock_folder
 
+    if out is not None:
+        check_no_step(out)
     protocols: Any = "all" if "all" in protocol else list(protocol)
     alone: Any = lock_folder(Path(out), _TWO.format(out)) if out is not None else nullcontext()
     with alone:  # before the work, which would be lost
@@ -258,10 +268,11 @@ def _score_folders(generated: str, target: str, protocol: Sequence[str], out: st
 def _evaluate_weights(
     preset: str, changes: Sequence[str] | None, store: str, stage1: str, stage2: Sequence[str], out: str
 ) -> None:
-    from posegen.runs.execute import execute
+    from posegen.runs.execute import check_no_step, execute
     from posegen.runs.graph import evaluation_alone
     from posegen.system.locks import lock_folder
 
+    check_no_step(out)
     _config(preset, changes)  # finds a mistake before the notebook starts, which makes its own configuration
     work = evaluation_alone(preset, parse_overrides(changes), store, stage1, stage2, out)
     with lock_folder(work.folder, _TWO.format(out)):

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Preset', 'Changes', 'Processes', 'Workers', 'Person', 'OnePerson', 'Overlay', 'Size', 'Background', 'Adversary',
-           'Seeds', 'AtOnce', 'Overwrite', 'Download', 'Frame', 'SEVERAL', 'whole_number', 'example', 'parse_overrides',
-           'repeated']
+           'Seeds', 'AtOnce', 'Future', 'Copying', 'RunsFolder', 'FiguresFolder', 'Overwrite', 'Download', 'Frame',
+           'SEVERAL', 'whole_number', 'example', 'parse_overrides', 'repeated']
 
 # %% ../../nbs/cli/01_options.ipynb #d056a6bd
 from collections.abc import Sequence
@@ -79,6 +79,34 @@ AtOnce = Annotated[
         metavar="N",
         help="steps that run side by side where none needs the other (default: for small images on a CPU "
         "as many as there are cores, four at most; else one)",
+    ),
+]
+Future = Annotated[
+    bool,
+    typer.Option(
+        "--future",
+        help="also try what the report proposes as future work, pose and appearance apart, with 3 seeds (embedded "
+        "people only; into the folder future of the figures)",
+    ),
+]
+Copying = Annotated[
+    bool,
+    typer.Option(
+        "--copying",
+        help="also compare our G1, which copies, with the report's over 3 seeds, and with its variants (embedded "
+        "people only; into the folder copying of the figures)",
+    ),
+]
+RunsFolder = Annotated[
+    str | None,
+    typer.Option(metavar="FOLDER", help="folder of the runs (default: runs/PRESET, or runs/PRESET-DATA)"),
+]
+FiguresFolder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="folder of tables, figures and manifest (default: figures for the preset quick on embedded "
+        "data, else a folder below it)",
     ),
 ]
 Overwrite = Annotated[

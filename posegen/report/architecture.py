@@ -9,7 +9,6 @@ __all__ = ['architecture_figure']
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -19,7 +18,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
 from ..core import Config
 from ..networks import Discriminator, Stage1Generator, Stage2Generator, count_parameters
 from .blueprint import Box, describe_network, network_boxes
-from .style import HEADING, PALE, SMALL, STYLE, TINY, new_figure
+from .style import HEADING, PALE, SMALL, TINY, in_style, new_figure
 
 # %% ../../nbs/report/10_architecture.ipynb #5f71c63a
 _FILL = {
@@ -375,7 +374,7 @@ def architecture_figure(
     `pictures` may hold condition, pose, coarse, difference, generated, target; else squares show symbols."""
     pictures, lanes = pictures or {}, _lanes(config, triplet)
     height = lanes["G1"].middle + _LANE / 2 + 1.0
-    with matplotlib.rc_context(STYLE):
+    with in_style():
         figure = new_figure(11, 0.11 * height)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 100), ylim=(0, height))
         axes.set_axis_off()

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .rows import ROWS
-from .style import COLOURS, STYLE, new_figure
+from .style import COLOURS, in_style, new_figure
 
 # %% ../../nbs/report/16_claim_figures.ipynb #b53c737e
 def _draw_seeds(axis: Axes, places: np.ndarray, values: np.ndarray, name: str) -> None:
@@ -41,7 +41,7 @@ def learning_curves(
     title: str,
 ) -> Figure:
     "Held-out metrics of all games against steps and against time; NaN ends a curve."
-    with matplotlib.rc_context(STYLE):
+    with in_style():
         figure = new_figure(9.5, 2.4 * len(curves) + 0.5)
         figure.set_layout_engine("constrained")
         figure.suptitle(title, fontsize=11)
@@ -76,7 +76,7 @@ def robustness_grid(
     title: str,
 ) -> Figure:
     "One panel for each game; the colour says how much harm was done, on one scale for all."
-    with matplotlib.rc_context(STYLE):
+    with in_style():
         figure = new_figure(3.6 * len(harm), 0.72 * len(scales) + 1.6)
         figure.set_layout_engine("constrained")
         figure.suptitle(title, fontsize=11)
@@ -124,7 +124,7 @@ def answers(
     title: str,
 ) -> Figure:
     "Histograms of the discriminators' answers, with the best possible answer as a dotted line."
-    with matplotlib.rc_context(STYLE):
+    with in_style():
         figure = new_figure(3.1 * len(panels), 3.1)
         figure.set_layout_engine("constrained")
         figure.suptitle(title, fontsize=11)

@@ -8,12 +8,11 @@ __all__ = ['Bounds', 'running_mean', 'loss_curves', 'interval_bars', 'difference
 # %% ../../nbs/report/12_curves.ipynb #ee6bd407
 from collections.abc import Mapping
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import COLOURS, CYCLE, INK, PALE, SMALL, STYLE, add_note, new_figure
+from .style import COLOURS, CYCLE, INK, PALE, SMALL, add_note, in_style, new_figure
 
 # %% ../../nbs/report/12_curves.ipynb #48197788
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:
@@ -29,7 +28,7 @@ def _draw_curves(axes: Axes, name: str, curves: Mapping[str, tuple[np.ndarray, n
         axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.35)
         axes.plot(
             steps,
-            running_mean(values, max(1, len(values) // 12)),
+            running_mean(values, max(min(4, len(values) // 3), len(values) // 12, 1)),
             label=curve,
             color=colour,
             marker="o" if len(steps) < 3 else None,
@@ -37,7 +36,7 @@ def _draw_curves(axes: Axes, name: str, curves: Mapping[str, tuple[np.ndarray, n
     axes.set_title(name)
     axes.set(xlabel="step", ylabel="loss")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend()
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=len(curves), frameon=False)
 
 # %% ../../nbs/report/12_curves.ipynb #df63660a
 def loss_curves(
@@ -47,7 +46,7 @@ def loss_curves(
     "Panels of curves over training steps, pale as logged and strong as running means."
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
-    with matplotlib.rc_context(STYLE):
+    with in_style():
         figure = new_figure(3.4 * columns, 2.4 * rows + 0.25)
         figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - 0.25 / figure.get_figheight()))
         add_note(figure, note)
@@ -70,7 +69,7 @@ def interval_bars(
 ) -> Figure:
     "Horizontal bars of means with their intervals, the first row on top."
     names = list(rows)[::-1]
-    with matplotlib.rc_context(STYLE):
+    with in_style():
         figure = new_figure(8.0, 0.34 * len(rows) + 0.9)
         figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - 0.25 / figure.get_figheight()))
         add_note(figure, note)
@@ -105,7 +104,7 @@ def difference_figure(
 ) -> Figure:
     "One panel a metric: dots with 95% intervals around zero; hollow and grey where the interval holds 0."
     pairs = list(dict.fromkeys(pair for values in panels.values() for pair in values))[::-1]
-    with matplotlib.rc_context(STYLE):
+    with in_style():
         columns = min(len(panels), 4)
         rows = -(-len(panels) // columns)
         figure = new_figure(1.75 + 1.8 * columns, rows * (0.27 * len(pairs) + 0.8) + 0.3)

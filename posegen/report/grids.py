@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -18,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ..pose import LIMB_COLOURS, LIMBS, draw_skeleton, pose_maps
-from .style import PANEL_INCHES, SMALL, STYLE, add_note, new_figure
+from .style import PANEL_INCHES, SMALL, add_note, in_style, new_figure
 
 # %% ../../nbs/report/08_grids.ipynb #b00df58b
 def pose_maps_picture(keypoints: np.ndarray, size: int) -> np.ndarray:
@@ -55,6 +54,8 @@ def _draw_skeleton(axes: Axes, pose: Skeleton) -> None:
     edge = (-0.5, pose.size - 0.5)
     axes.imshow(background, extent=(*edge, *edge[::-1]), interpolation="auto")
     inches = axes.get_position().width * axes.figure.get_figwidth()
+    if pose.background is not None:
+        inches *= 0.5  # thin bones, that hide little of the person
     for (a, b), colour in zip(LIMBS, LIMB_COLOURS):
         if pose.keypoints[a, 2] > 0 and pose.keypoints[b, 2] > 0:
             axes.plot(
@@ -130,7 +131,7 @@ def image_grid(
     label_space, top = 0.1 + 0.068 * longest, 0.5 if note else 0.32
     grid = _Grid(-(-count // blocks), len(columns), blocks, panel, label_space, top)
     width, height = grid.size
-    with matplotlib.rc_context(STYLE):
+    with in_style():
         figure = new_figure(width, height)
         add_note(figure, note)
         for index in range(count):

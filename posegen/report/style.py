@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['HEADING', 'TEXT', 'SMALL', 'TINY', 'INK', 'PALE', 'STYLE', 'COLOURS', 'CYCLE', 'PIXELS_PER_INCH', 'PANEL_INCHES',
-           'new_figure', 'add_note', 'save_figure']
+           'in_style', 'new_figure', 'add_note', 'save_figure']
 
 # %% ../../nbs/report/07_style.ipynb #5750fe06
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
@@ -49,6 +51,15 @@ STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "posegen",
 }
+
+# %% ../../nbs/report/07_style.ipynb #5c0a1e02
+@contextmanager
+def in_style() -> Iterator[None]:
+    "Figures that are made or written inside look as `STYLE` says, whatever settings hold outside."
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
 
 # %% ../../nbs/report/07_style.ipynb #34d0ee62
 COLOURS = {
@@ -99,7 +110,7 @@ def save_figure(figure: Figure, path_without_suffix: str | Path, vector: bool = 
                     image.set_interpolation("none")
         # no date in the file: the same run writes the same bytes
         metadata = {"Date": None} if suffix == "svg" else {"Software": None}
-        with atomic_path(path) as temporary, matplotlib.rc_context(STYLE):
+        with atomic_path(path) as temporary, in_style():
             figure.savefig(temporary, format=suffix, dpi=PIXELS_PER_INCH, metadata=metadata)
         written.append(path)
     return written

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from IPython import get_ipython
 from IPython.display import DisplayHandle, Image
@@ -23,7 +22,7 @@ from matplotlib.figure import Figure
 
 from ..core import UserError
 from .curves import running_mean
-from .style import PALE, SMALL, STYLE
+from .style import PALE, SMALL, in_style
 
 # %% ../../nbs/report/13_watching.ipynb #cf0779e2
 _WIDTH, _COLUMNS = 9.6, 4  # inches; curve panels in a row, at most
@@ -46,7 +45,7 @@ def watching_figure(label: str, history: list[dict[str, float]], images: Mapping
     side, blocks = _picture_places(images)
     pictures_height = (max(y for _, y in blocks) + side + 0.3) if blocks else 0
     height = curves_height + pictures_height
-    with matplotlib.rc_context(STYLE):
+    with in_style():
         figure = Figure((_WIDTH, height))
         figure.text(0.1 / _WIDTH, 1 - 0.06 / height, label, va="top", fontsize=SMALL, color=PALE)
         for number, curves in enumerate(panels):
@@ -166,7 +165,7 @@ class LivePlot:
     def picture(self) -> bytes:
         "What is shown now, as PNG."
         png = io.BytesIO()
-        with matplotlib.rc_context(STYLE):
+        with in_style():
             watching_figure(self.label, self.history, self.images).savefig(png, format="png", dpi=100)
         return png.getvalue()
 

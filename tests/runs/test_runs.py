@@ -491,7 +491,11 @@ def test_control_c_reaches_the_notebook(tmp_path, presses):
         "55_worlds",
         "56_trial",
         "57_copying",
+        "58_variant",
+        "59_variants",
         "60_claims",
+        "65_apart",
+        "66_future",
     ],
 )
 def test_an_experiment_without_its_data_says_what_to_run(name, tmp_path, monkeypatch):
