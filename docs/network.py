@@ -27,7 +27,6 @@ from posegen.system.files import atomic_path
 from posegen.system.provenance import code_hash, text_hash
 from posegen.training.pretrained import Pretrained, load_pretrained
 
-REGISTRY = "https://registry.npmjs.org"  # unless npm is told of another
 RUNTIME = "onnxruntime-web"
 RUNTIME_VERSION = "1.30.0"
 RUNTIME_INTEGRITY = (  # SHA-512 of its archive, as the registry has it
@@ -126,12 +125,12 @@ def export_drawing(path: Path, drawing: Drawing) -> None:
 
 
 def registry() -> str:
-    "The address of npm's registry: NPM_CONFIG_REGISTRY, what npm is set to if it is here, or the public one."
-    told = os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry")
+    "The address of npm's registry: NPM_CONFIG_REGISTRY, or what npm says if it is here; empty where neither tells."
+    told = os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry") or ""
     if not told and shutil.which("npm"):
         asked = subprocess.run(["npm", "config", "get", "registry"], capture_output=True, text=True)
-        told = asked.stdout.strip() if not asked.returncode else ""
-    return (told if told and told.startswith(("http://", "https://")) else REGISTRY).rstrip("/")
+        told = "" if asked.returncode else asked.stdout.strip()
+    return told.rstrip("/") if told.startswith(("http://", "https://")) else ""
 
 
 def fetch_runtime(folder: Path) -> str:
@@ -141,7 +140,9 @@ def fetch_runtime(folder: Path) -> str:
     """
     if all((folder / name).is_file() for name in RUNTIME_FILES):
         return ""
-    address = f"{registry()}/{RUNTIME}/-/{RUNTIME}-{RUNTIME_VERSION}.tgz"
+    if not (host := registry()):
+        return f"{RUNTIME} could not be had: there is no npm here, and NPM_CONFIG_REGISTRY names no registry"
+    address = f"{host}/{RUNTIME}/-/{RUNTIME}-{RUNTIME_VERSION}.tgz"
     archive = folder / "archive.tgz"
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,6 +1,5 @@
 "No page of the built site is wider than a phone: what is wider scrolls in its own place."
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -41,9 +40,7 @@ def too_wide(browser, site, pages):
 def browser():
     import bare
 
-    if bare.CHROMIUM is None or importlib.util.find_spec("playwright") is None:
-        pytest.skip("no chromium or no playwright here (Debian: apt-get install chromium)")
-    with bare.chromium() as browser:
+    with bare.chromium_or_skip() as browser:
         yield browser
 
 

@@ -231,6 +231,15 @@ def chromium():
             browser.close()
 
 
+@contextmanager
+def chromium_or_skip():
+    "Headless Chromium for a fixture; skips the tests that need it where it or playwright is missing."
+    if CHROMIUM is None or importlib.util.find_spec("playwright") is None:
+        pytest.skip("no chromium or no playwright here (Debian: apt-get install chromium)")
+    with chromium() as browser:
+        yield browser
+
+
 def bare(browser, widget, width=1280, height=900):
     "This widget on a page of its own."
     page = browser.new_page(viewport={"width": width, "height": height})
