@@ -118,17 +118,18 @@ class Supervised:
         return {name: torch.stack([term[name] for term in terms]).detach().mean() for name in terms[0]}
 
     def losses(self, generated: Tensor, batch: Batch) -> dict[str, Tensor]:
-        "The pose-mask loss, and the contrast loss, weighted, where the configuration has one."
-        weight = self.config.contrast_weight
-        terms = {
-            "reconstruction_loss": pose_mask_loss(
-                generated, batch.target, batch.mask, self.config.mask_weight
-            )
+        "The pose-mask loss, and those beside it, weighted, that the configuration asks for."
+        config = self.config
+        kinds = (
+            ("reconstruction_loss", 1.0, losses.pose_mask_loss),
+            ("colour_loss", config.colour_weight, losses.colour_loss),
+            ("contrast_loss", config.contrast_weight, losses.contrast_loss),
+        )
+        return {
+            name: weight * loss(generated, batch.target, batch.mask, config.mask_weight)
+            for name, weight, loss in kinds
+            if weight
         }
-        if weight:
-            contrast = losses.contrast_loss(generated, batch.target, batch.mask, self.config.mask_weight)
-            terms["contrast_loss"] = weight * contrast
-        return terms
 
     def play(self, players: Pupil, batches: Iterator[Batch]) -> dict[str, Tensor]:
         "One round: a step of G1 on one batch."

@@ -160,7 +160,8 @@ class Config:
     adam_beta1: float = 0.5
     adam_beta2: float = 0.999
     mask_weight: float = 1.0  # the pose-mask loss weighs the body by 1 + mask_weight
-    contrast_weight: float = 0.0  # of the contrast loss beside it in stage 1 (ours); 0: report
+    colour_weight: float = 0.0  # of the colour loss beside it in stage 1 (ours); 0: report
+    contrast_weight: float = 0.0  # of the contrast loss beside them in stage 1 (ours); 0: report
     pair_reconstruction_weight: float = 50.0  # of the pose-mask loss beside the adversarial loss
     triplet_reconstruction_weight: float = 50.0
     wgan_triplet_reconstruction_weight: float = 50.0  # kept although a clipped critic is quiet
@@ -316,12 +317,12 @@ def preset(name: str, **overrides: Any) -> Config:
 
 # %% ../nbs/00_core.ipynb #9e9ea15b
 WARPING_STEPS = 0.775  # of the report's G1's, in the same time
-SMALL_BATCH_STEPS = 1.3  # the same with half the batch, on a CPU
+SMALL_BATCH_STEPS = 1.2  # the same with half the batch, on a CPU
 
 
 def warping_changes(config: Config) -> dict[str, Any]:
     "What makes a configuration that of the generator that copies: fields and their values (ours, not the report's)."
-    changes: dict[str, Any] = dict(generator="warping", contrast_weight=1.0)
+    changes: dict[str, Any] = dict(generator="warping", colour_weight=2.0, contrast_weight=2.0)
     if config.preset != "quick":
         return changes | dict(stage1_steps=max(1, round(WARPING_STEPS * config.stage1_steps)))
     return changes | dict(

@@ -58,6 +58,7 @@ FIELDS = {
         *_TRAINING,
         "stage1_steps",
         "stage1_learning_rate",
+        "colour_weight",
         "contrast_weight",
     ),
     "stage2-pair": (*_STAGE2, "pair_reconstruction_weight"),
@@ -135,7 +136,7 @@ def training_jobs(setting: Setting, prepare: Job, processes: int = 1) -> list[Jo
     changes = warping_changes(configuration(setting.preset, **setting.overrides))
     warping = stage1_job(setting, "warping-stage1", prepare, changes, processes=processes)
     network = {
-        name: changes[name] for name in ("generator", "contrast_weight")
+        name: changes[name] for name in ("generator", "colour_weight", "contrast_weight")
     }  # the rest is of stage 1 alone
     warping2 = [
         stage2_job(setting, f"warping-stage2-{adversary}", adversary, prepare, warping, processes, network)

@@ -10,19 +10,18 @@ __all__ = ['FIRST', 'FARTHEST', 'BRIGHTEST', 'DECIDED', 'LEANING', 'PICTURES', '
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..core import Config
 from ..networks import Stage1Generator
 from ..pose import KEYPOINTS
-from .layers import LAYERS, READ, SEEN, moved_layers
+from .layers import LAYERS, READ, SEEN, moved_layers, read_again
 
 # %% ../../nbs/warping/04_generator.ipynb #06ce4ecd
 FIRST = 3 + len(KEYPOINTS)  # channels of condition image and pose maps, which come before the moved parts
 FARTHEST = 1 / 16  # of the image's side: the largest displacement
 BRIGHTEST = 0.5  # the largest logarithm of a change of brightness
-DECIDED, LEANING = 1.25, 1.2  # of logits: a factor, and by how much less those of what is drawn count
+DECIDED, LEANING = 1.25, 1.6  # of logits: a factor, and by how much less those of what is drawn count
 PICTURES = ("drawn", "in place", *(f"layer {number}" for number in range(1, LAYERS + 1)))  # that are blended
 
 
@@ -39,7 +38,7 @@ class Choice(NamedTuple):
 class WarpingGenerator(nn.Module):
     """A better G1 (section 6 of the report asks for one): moved parts of the photo, blended with what it draws.
 
-    In: (N, 21 + 22, S, S), what `reads` gives: condition image in [-1, 1], pose maps, layers of moved parts.
+    In: (N, 21 + 27, S, S), what `reads` gives: condition image in [-1, 1], pose maps, layers of moved parts.
     Out: (N, 3, S, S), trained towards [-1, 1].
     """
 
@@ -59,8 +58,8 @@ class WarpingGenerator(nn.Module):
         return torch.cat([condition, pose, moved_layers(condition, condition_keypoints, target_keypoints)], 1)
 
     def draws(self, x: Tensor) -> Tensor:
-        "The channels of its last layer, (N, 10, S, S): all that it reads, but for the places, went into them."
-        return self.drawing(mixed(self.mix, x[:, : -2 * LAYERS]))
+        "The channels of its last layer, (N, 10, S, S): those of what it reads that show something went into them."
+        return self.drawing(mixed(self.mix, x[:, : self.mix.in_features]))
 
     def choose(self, x: Tensor) -> Choice:
         "What it draws, and what it says of each pixel."
@@ -74,7 +73,7 @@ class WarpingGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         choice = self.choose(x)
-        moved = [lit(layer, choice.light) for layer in _corrected(x, choice.shift)]
+        moved = [lit(layer, choice.light) for layer in read_again(x, choice.shift)]
         pictures = [choice.own, x[:, :3], *moved]
         return sum(picture * share for picture, share in zip(pictures, choice.shares.split(1, 1)))
 
@@ -105,13 +104,6 @@ def mixed(layer: nn.Linear, x: Tensor) -> Tensor:
     "A linear layer over the channels of (N, C, H, W): a 1 x 1 convolution, in a third of its time on a CPU."
     mixed = torch.baddbmm(layer.bias[:, None], layer.weight.expand(len(x), -1, -1), x.flatten(2))
     return mixed.unflatten(2, x.shape[2:]).contiguous(memory_format=torch.channels_last)
-
-
-def _corrected(x: Tensor, shift: Tensor) -> list[Tensor]:
-    "The layers, read again at their places in the condition image, each `shift`ed a little."
-    condition, places = _precise(x[:, :3]), _precise(x[:, -2 * LAYERS :])
-    grids = (place.movedim(1, -1) + 2 * shift for place in places.split(2, 1))
-    return [F.grid_sample(condition, grid, padding_mode="border", align_corners=False) for grid in grids]
 
 
 def build_stage1(config: Config) -> Stage1Generator | WarpingGenerator:

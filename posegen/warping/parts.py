@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LIMB_PARTS', 'PARTS', 'HEAD_ABOVE_NECK', 'SHOULDER_WIDTH', 'SHORTEST', 'LEAST_WIDTH', 'PULL', 'FAR', 'HEAD_TOP',
-           'HEAD_HALF_WIDTH', 'TORSO_HALF_WIDTH', 'Limb', 'torso_heights', 'PartTransforms', 'part_transforms']
+           'HEAD_HALF_WIDTH', 'TORSO_HALF_WIDTH', 'Limb', 'torso_heights', 'PartTransforms', 'bounded',
+           'part_transforms']
 
 # %% ../../nbs/warping/01_parts.ipynb #03d8c49b
 from collections.abc import Sequence
@@ -290,7 +291,7 @@ class PartTransforms:
 FAR = 8  # image sides: keypoints farther away than this are moved there
 
 
-def _bounded(pose: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def bounded(pose: Tensor, size: int) -> tuple[Tensor, Tensor]:
     "Places (N, 18, 2), finite and not too far away, and which are present (N, 18)."
     finite = pose.isfinite().all(-1)
     present = (pose[..., 2] > 0) & finite
@@ -320,7 +321,7 @@ def part_transforms(condition: Tensor, target: Tensor, size: int) -> PartTransfo
     `condition`, `target`: keypoints (N, 18, 3) of the condition image and of the target pose, x and y in pixels of
     `size` x `size` images, confidence 0 = missing. Everything is finite for any input.
     """
-    (source, seen), (places, wanted) = (_bounded(pose.float(), size) for pose in (condition, target))
+    (source, seen), (places, wanted) = (bounded(pose.float(), size) for pose in (condition, target))
     height, ratio = torso_heights(_pose(source, seen), _pose(places, wanted), size)
     starts, ends, able, twin = _axes_of_limbs(source, seen)
     (head_s, has_s), (head_t, has_t) = _head(source, seen, wanted), _head(places, wanted, seen)

@@ -56,7 +56,7 @@ def test_two_halves_give_the_weights_of_one_whole(folder):
 
 
 def test_two_halves_give_the_weights_of_one_whole_that_copies(folder, tmp_path):
-    fields = 'generator="warping"', "contrast_weight=1.0", "stage1_steps=8"
+    fields = 'generator="warping"', "colour_weight=2.0", "contrast_weight=2.0", "stage1_steps=8"
     for processes in (1, 2):
         train(processes, folder, tmp_path / str(processes), "stage1", *fields)
     one, two = (load_file(tmp_path / name / "stage1.safetensors") for name in "12")

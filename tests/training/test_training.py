@@ -43,7 +43,13 @@ def train(root: Path, name: str, out: Path) -> None:
     "Stage 1, the other stage 1, or stage 2 against the adversary `name`."
     torch.set_num_threads(1)
     if name in ("stage1", WARPING):
-        changes = dict(generator="warping", contrast_weight=1.0, disturbance="photographs", ema_decay=0.9)
+        changes = dict(
+            generator="warping",
+            colour_weight=2.0,
+            contrast_weight=2.0,
+            disturbance="photographs",
+            ema_decay=0.9,
+        )
         own = config().replace(**changes) if name == WARPING else config()
         train_stage1(own, open_store(root / "store.h5"), out, torch.device("cpu"))
     else:
