@@ -54,7 +54,7 @@ setup(
     install_requires=settings["requirements"].split(),
     extras_require={
         name: settings[f"{name}_requirements"].split()
-        for name in ("dev", "docs", "estimator", "notebook", "tensorboard")
+        for name in ("dev", "docs", "estimator", "mp4", "notebook", "tensorboard")
     },
     entry_points={"console_scripts": settings["console_scripts"].split()},
     zip_safe=False,

@@ -8,11 +8,20 @@ import time
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from photographed import write_photo
 from PIL import Image
 
+from posegen.core import UserError
+from posegen.people import render_people
 from posegen.photos.keypoints import write_keypoint_csv, write_openpose_json
+from posegen.transfer import PoseTransfer
+from posegen.transfer.animating import make_scene
 from posegen.transfer.motions import motion
+from posegen.transfer.sequences import video_frames
+from posegen.warping.moving import part_masks
+from posegen.warping.parts import part_transforms
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +46,7 @@ def files(tmp_path_factory):
     write_keypoint_csv(folder / "two" / "both.csv", {"a.jpg": walk[0], "b.jpg": walk[1]})
     write_keypoint_csv(folder / "one.csv", {"a.jpg": walk[0]})
     write_keypoint_csv(folder / "walk.csv", {f"{number}.jpg": pose for number, pose in enumerate(walk)})
+    (folder / "empty.mov").write_bytes(b"")
     (folder / "film.mp4").write_bytes(b"\0\0\0\x20ftypisom")
     return folder
 
@@ -58,11 +68,13 @@ REFUSED = [
     ("a.gif", "FILES/damaged.gif", "", "damaged"),
     ("a.gif", "FILES/none.gif", "", "none.gif"),
     ("a.gif", "FILES/film.mp4", "", "save it as a GIF"),
+    ("a.gif", "FILES/empty.mov", "", "save it as a GIF"),
+    ("a.gif", "FILES/no.mp4", "", "There is no video"),
     ("a.gif", "FILES/no.gif", "", "There is no image"),
     ("a.gif", "FILES/no.csv", "", "There is no keypoint file"),
     ("a.gif", "FILES/empty/notes.md", "", "neither keypoints"),
     ("a.jpg", "walk", "", "ends in .jpg"),
-    ("a.mp4", "walk", "", "would be a video"),
+    ("a.avi", "walk", "", "would be a video of another kind"),
     ("no/a.gif", "walk", "", "There is no folder"),
     ("a.gif", "walk", "--fps 0", "0 frames a second"),
     ("a.gif", "walk", "--fps=-1", "-1 frames a second"),
@@ -169,3 +181,53 @@ def test_killed_and_started_again(files, tmp_path):
     subprocess.run([*run, *map(str, words(files, cut, "wave", *more))], check=True, capture_output=True)
     assert cut.read_bytes() == whole.read_bytes()
     assert sorted(os.listdir(tmp_path)) == ["cut.gif", "whole.gif"]
+
+
+def test_a_video_without_its_library(files, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    from posegen.transfer import animate_file
+
+    for out, poses in (("a.mp4", "walk"), ("a.gif", str(files / "film.mp4"))):
+        with pytest.raises(UserError, match=r"pip install \"posegen\[mp4\]\""):
+            animate_file(files / "me.png", poses, tmp_path / out, keypoints=files / "me.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_video(files, tmp_path, posegen):
+    library = pytest.importorskip("imageio_ffmpeg", reason="videos need the extra mp4")
+    outcome = posegen(*words(files, tmp_path / "a.mp4", "walk", "--frames", "5", "--size", "65"))
+    assert outcome.status == 0, outcome.error
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    frames = list(video_frames(tmp_path / "a.mp4"))
+    assert len(frames) == 5 == library.count_frames_and_secs(str(tmp_path / "a.mp4"))[0]
+    assert posegen(*words(files, tmp_path / "all", "walk", "--frames", "5", "--size", "65")).status == 0
+    for number, frame in enumerate(frames, start=1):
+        drawn = np.asarray(Image.open(tmp_path / "all" / f"{number:04}.png"), float)
+        assert frame.size == (66, 66) and np.abs(np.asarray(frame)[:65, :65] - drawn).mean() < 8
+
+
+def test_a_video_is_not_transparent(files, tmp_path, posegen):
+    pytest.importorskip("imageio_ffmpeg", reason="videos need the extra mp4")
+    outcome = posegen(*words(files, tmp_path / "a.mp4", "walk", "--background", "transparent"))
+    check_refused(outcome, "not transparent", tmp_path)
+
+
+@pytest.mark.parametrize("background", ["keep", "plain"])
+@pytest.mark.parametrize("moving", ["walk", "turn"])
+def test_the_wall_holds_still(background, moving):
+    person = next(iter(render_people(1, views=1, size=128, seed=3, progress=False)))
+    scene, _ = make_scene(
+        PoseTransfer.from_pretrained(),
+        person.images[0],
+        motion(moving, 5),
+        96,
+        background,
+        keypoints=person.keypoints[0],
+    )
+    frames = np.concatenate([scene.frames([number]) for number in range(5)]).astype(int)
+    limbs = [
+        part_masks(part_transforms(*[torch.tensor(pose)[None]] * 2, 96), everything=True)
+        for pose in scene.poses
+    ]
+    near = F.max_pool2d(torch.cat(limbs).amax((0, 1))[None, None], 25, 1, 12)[0, 0].numpy()
+    assert (near < 0.1).mean() > 0.2 and np.ptp(frames, axis=0)[near < 0.1].max() == 0

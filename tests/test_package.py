@@ -62,7 +62,14 @@ def test_the_metadata(metadata):
     settings = ConfigParser(delimiters=["="], interpolation=None)
     settings.read(ROOT / "settings.ini")
     assert metadata["Version"] == settings["DEFAULT"]["version"] == posegen.__version__
-    assert set(metadata.get_all("Provides-Extra")) == {"dev", "docs", "estimator", "notebook", "tensorboard"}
+    assert set(metadata.get_all("Provides-Extra")) == {
+        "dev",
+        "docs",
+        "estimator",
+        "mp4",
+        "notebook",
+        "tensorboard",
+    }
     needed = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert "torch>=2.13" in needed and not any("nbdev" in line or "pytest" in line for line in needed)
     assert metadata.get_payload().startswith("# posegen")

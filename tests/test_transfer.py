@@ -240,7 +240,7 @@ def broken(folder, kind):
         ("heic", "is a HEIC photo, which cannot be read here: save or export it as JPEG"),
         ("eps", "not an image of a kind that can be read"),
         ("text", "text.jpg is not an image of a kind that can be read"),
-        ("empty", "not an image of a kind"),
+        ("empty", "empty.jpg is empty: copy or download it again"),
         ("cut", "cut.jpg is damaged or cut short"),
         ("float", "holds floating-point numbers"),
     ],

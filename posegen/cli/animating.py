@@ -32,7 +32,12 @@ def animate(
             "a GIF or WebP of a person; or keypoint files, with --poses before each",
         ),
     ],
-    out: Annotated[str, typer.Option(metavar="OUT", help="a .gif, a .webp, or a folder for numbered PNGs")],
+    out: Annotated[
+        str,
+        typer.Option(
+            metavar="OUT", help="a .gif, a .webp, a .mp4 (extra mp4), or a folder for numbered PNGs"
+        ),
+    ],
     size: Annotated[
         int, typer.Option(parser=whole_number, metavar="PIXELS", help="a side of the frames")
     ] = 256,
