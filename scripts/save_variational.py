@@ -15,18 +15,22 @@ import torch
 
 from posegen.core import UserError, preset
 from posegen.data.store import open_store
+from posegen.runs.seeds import apart_changes
 from posegen.variational.judging import judge
 from posegen.variational.learning import EMBEDDED, KIND, keep_small, train_model
 from posegen.variational.model import Settings
 
-STEPS = 600
+STEPS = 1500
 LARGEST_MB = 2.0  # of what comes with the package
 
 
 def save(store: Path, folder: Path, steps: int = STEPS, kept: Path = EMBEDDED) -> str:
     "Train for so many steps in `folder` and write the result to `kept`; returns what to tell the user."
     data = open_store(store)
-    config = preset("quick", size=data.size, width=12, stage1_steps=steps, checkpoint_every=200)
+    changes = dict(
+        size=data.size, stage1_steps=steps, warmup_steps=min(300, steps // 8), checkpoint_every=200
+    )
+    config = preset("quick", **{**apart_changes(preset("quick")), **changes, "ema_decay": 0.995})
     model = train_model(config, Settings(), data, folder, torch.device("cpu"))
     size = sum(
         2 * weight.numel() if weight.is_floating_point() else weight.numel()

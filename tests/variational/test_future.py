@@ -8,7 +8,7 @@ from posegen.cli import main
 from posegen.core import UserError, preset
 from posegen.runs.graph import report_jobs
 from posegen.runs.job import check_parameters
-from posegen.runs.seeds import APART, LONG, REFINED, apart_steps, future_jobs
+from posegen.runs.seeds import APART, APART_GROUPS, LONG, apart_folder, apart_steps, future_jobs
 from posegen.variational.model import Settings
 
 
@@ -19,7 +19,7 @@ def test_every_job_comes_after_what_it_needs_and_has_only_known_parameters(name)
         assert set(job.needs) <= done, job.name
         check_parameters(job.notebook, job.parameters)
         done.add(job.name)
-    assert len(done) == 3 + 3 * (len(APART) + len(REFINED)) + 1
+    assert len(done) == 3 + 3 * (len(APART_GROUPS) + 1) + 1
 
 
 def test_the_first_jobs_are_those_of_the_report():
@@ -51,7 +51,18 @@ def test_seeds_share_the_data_and_nothing_else():
     mains = [jobs[name] for name in ("apart-main", "seed 6: apart-main", "seed 7: apart-main")]
     assert [job.parameters["overrides"]["seed"] for job in mains] == [5, 6, 7]
     assert len({job.parameters["store"] for job in mains}) == 1 and len({job.folder for job in mains}) == 3
-    assert jobs["seed 6: apart-triplet"].needs == ("prepare", "seed 6: apart-main")
+    assert jobs["seed 6: apart-refined"].needs == ("prepare", "seed 6: apart-main")
+
+
+def test_every_variant_is_trained_once_a_seed_where_its_folder_is_said_to_be():
+    assert sorted(sum(APART_GROUPS.values(), ())) == sorted(APART)
+    jobs = {job.name: job for job in future_jobs("quick")}
+    for variant in APART:
+        written = str(apart_folder("runs/quick/seed_1", variant) / "judgement.npz")
+        (job,) = [job for job in jobs.values() if written in job.outputs]
+        assert job.name.startswith("seed 1: ") and variant in job.parameters["variants"]
+        assert job.parameters["variants"][variant] == APART[variant]
+        assert job.parameters["overrides"]["stage1_steps"] == apart_steps(preset("quick"), variant)
 
 
 def test_a_setting_makes_its_own_job_run_again_and_no_other(monkeypatch):
@@ -62,7 +73,7 @@ def test_a_setting_makes_its_own_job_run_again_and_no_other(monkeypatch):
     before = keys()
     monkeypatch.setitem(APART, "no_kl", dict(kl_weight=0.01))
     changed = {name for name, key in keys().items() if key != before[name]}
-    assert changed == {"apart-no_kl", "seed 1: apart-no_kl", "seed 2: apart-no_kl"}
+    assert changed == {"apart-controls", "seed 1: apart-controls", "seed 2: apart-controls"}
 
 
 @pytest.mark.parametrize(
