@@ -3,7 +3,8 @@
     python scripts/stress_kills.py --each 10 --seed 0 [--only prepare train]
 
 Each trial starts a command in a folder of its own, kills it with SIGKILL one to three times after a random part of
-the time that it needs undisturbed, and lets it finish. Then these must hold: it ended well; the results are the same
+the time that it needs undisturbed (one that ends before its kill counts for nothing, and is started anew), and lets
+it finish. Then these must hold: it ended well; the results are the same
 to the last bit; no part file, no lock and no journal is left; 5 seconds after each kill no process of it lived.
 Ends with status 1 if something did not, and says what.
 """
@@ -148,36 +149,52 @@ def kill(process: subprocess.Popen, mark: str) -> list[str]:
     return [f"{len(alive)} processes lived {GRACE:g} s after the kill: {alive[0].cmdline()}"] if alive else []
 
 
+def killed(words: list, folder: Path, mark: str, after: float, at_once: bool) -> float | list[str]:
+    "Start a command and kill it after some seconds: what was wrong; or how long it took if it ended before."
+    began = time.monotonic()
+    process = start(words, folder, mark)
+    try:
+        process.wait(after)
+        return time.monotonic() - began
+    except subprocess.TimeoutExpired:
+        if not at_once:
+            return kill(process, mark)
+        process.send_signal(signal.SIGKILL)  # the next start does not wait for the workers to notice
+        process.wait()
+        return []
+
+
 def trial(
     words: list, folder: Path, chance: random.Random, took: float, wanted: dict[str, str]
-) -> tuple[int, list[str]]:
-    "Kill a command up to three times, let it finish, and return the number of kills and what was wrong."
-    wrong, kills = [], 0
-    for life in range(chance.randint(1, 3)):
-        mark = f"{os.getpid()} {folder} {life}"
-        process = start(words, folder, mark)
-        try:  # now and then at the very end
-            process.wait(took * (chance.uniform(0.9, 1.05) if chance.random() < 0.25 else chance.random()))
+) -> tuple[int, float, list[str]]:
+    "Kill a command one to three times, let it finish; the number of kills, what it takes undisturbed, what was wrong."
+    wrong, kills, lives = [], 0, chance.randint(1, 3)
+    while kills < lives:
+        mark = f"{os.getpid()} {folder} {kills}"
+        # now and then at the very end
+        after = took * (chance.uniform(0.9, 1) if chance.random() < 0.25 else chance.random())
+        end = killed(words, folder, mark, after, chance.random() < 0.5)
+        if isinstance(end, list):
+            kills, wrong = kills + 1, wrong + end
+        elif kills:  # what was left to do took less
             break
-        except subprocess.TimeoutExpired:
-            kills += 1
-            at_once = chance.random() < 0.5
-            if at_once:  # the next start does not wait for the workers to notice
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-            else:
-                wrong += kill(process, mark)
+        else:  # it is quicker than when it was measured: anew, by what it took now
+            took = end
+            shutil.rmtree(folder)
     last = start(words, folder, f"{os.getpid()} {folder} last")
     try:
-        if last.wait(600):
+        if last.wait(longest := max(900, 10 * took)):  # however busy the machine has become
             wrong.append(f"the last start ended with status {last.returncode}")
     except subprocess.TimeoutExpired:
-        wrong += ["the last start did not end in 10 minutes", *kill(last, f"{os.getpid()} {folder} last")]
+        wrong += [
+            f"the last start did not end in {longest / 60:.0f} minutes",
+            *kill(last, f"{os.getpid()} {folder} last"),
+        ]
     found = results(folder)
     differing = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
     wrong += [f"another result: {', '.join(differing[:5])}"] if differing else []
     wrong += [f"left behind: {', '.join(left[:5])}"] if (left := left_over(folder)) else []
-    return kills, wrong
+    return kills, took, wrong
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -197,12 +214,15 @@ def main(arguments: list[str] | None = None) -> int:
             ".log"
         ).read_text()[-2000:]
         undisturbed[name] = time.monotonic() - began, results(folder)
+        print(f"{name}: {undisturbed[name][0]:.1f} s undisturbed", flush=True)
         report[name] = dict(kills=0, trials=0, wrong=[])
     number = 0
     while todo := [name for name, row in report.items() if row["kills"] < given.each]:
-        name = todo[number % len(todo)]
+        name = min(todo, key=lambda name: report[name]["kills"])
         folder = root / f"trial_{number}"
-        kills, wrong = trial(chosen[name], folder, chance, *undisturbed[name])
+        took, wanted = undisturbed[name]
+        kills, took, wrong = trial(chosen[name], folder, chance, took, wanted)
+        undisturbed[name] = took, wanted
         report[name]["kills"] += kills
         report[name]["trials"] += 1
         report[name]["wrong"] += [f"{folder}: {one}" for one in wrong]

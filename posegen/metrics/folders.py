@@ -93,6 +93,11 @@ def _score_pair(paths: tuple[Path, Path], mask_source: MaskSource, protocols: li
     generated, target = (_pixels(path) for path in paths)
     if generated.shape != target.shape:
         (h, w), (th, tw) = generated.shape[:2], target.shape[:2]
+        if h == th and w > tw and w % tw == 0:
+            raise UserError(
+                f"{paths[0]} is {w} x {h} pixels, a row of {w // tw} pictures of its target's size, {tw} x {th}: "
+                "cut the generated one out of each, as PATN's own script does."
+            )
         raise UserError(
             f"{paths[0]} is {w} x {h} pixels but its target {paths[1]} is {tw} x {th}; "
             "bring the images of both folders to one size."

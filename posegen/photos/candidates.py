@@ -82,12 +82,22 @@ def read_openpose_candidates(
     return choose_person(candidate_people(candidate_path, subset_path).poses, person, subset_path)
 
 # %% ../../nbs/photos/04_candidates.ipynb #fcfa3ac2
-_LABEL_NUMBERS = (56, 57, 58)  # class, box, 17 points of three; and what may follow
+# class, box, 17 points of three or of two; confidence and number may follow
+_LABEL_NUMBERS = 56, 57, 58, 39, 40, 41
 
 
 def is_label_line(line: str) -> bool:
     "Whether a line may be that of a person in Ultralytics' labels."
     return len(line.split()) in _LABEL_NUMBERS and line.split()[0].isdigit()
+
+
+def _label_points(numbers: np.ndarray) -> np.ndarray:
+    "The 17 points (17, 3) of a person's numbers: x, y and a confidence up to 1."
+    if len(numbers) < 56:
+        return np.column_stack([numbers[5:39].reshape(-1, 2), np.ones(17)])
+    points = numbers[5:56].reshape(-1, 3)
+    points[:, 2] /= max(1.0, points[:, 2].max())  # visibilities reach to 2, confidences to 1
+    return points
 
 
 def label_people(path: str | Path) -> People:
@@ -106,11 +116,10 @@ def label_people(path: str | Path) -> People:
         if numbers and len(numbers) not in _LABEL_NUMBERS:
             raise UserError(
                 f"{where}: a person of Ultralytics' labels has 56 numbers (class, box, and 17 points of x, y, "
-                f'visibility), but it says "{line.strip()[:60]}".'
+                f'visibility), or 39 without visibilities, but it says "{line.strip()[:60]}".'
             )
         if numbers:
-            points = number_list(numbers[5:56], where).reshape(-1, 3)
-            points[:, 2] /= max(1.0, points[:, 2].max())  # visibilities reach to 2, confidences to 1
+            points = _label_points(number_list(numbers, where))
             points[(points[:, :2] == 0).all(1), 2] = 0
             people.append(person_of(points.ravel(), where, (17,)))
     return People(people, str(path))

@@ -33,7 +33,7 @@ from posegen.photos.frames import (
 )
 from .images import IMAGE_SUFFIXES, file_kind, picture_objection
 from .keypoints import choose_person, first_line, is_table_header, pair_separator, read_table
-from .names import NameIndex, other_names
+from .names import NameIndex, names_of_file, names_of_path, other_names
 from ..pose import KEYPOINTS
 
 # %% ../../nbs/photos/05_folders.ipynb #c6fec3cc
@@ -121,6 +121,10 @@ def files_below(root: Path, compared: bool = False) -> Files:
         for name in sorted(names):
             if not is_systems_own(name):
                 _sort_in(found, Path(place) / name, below + name, real_root)
+            elif name.endswith(".icloud"):
+                found.rejected.append(
+                    (_readable(below + name), "a photo that lies in iCloud: download it first")
+                )
             elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
                 found.passed_over.append(_readable(below + name))
     found.images.sort()
@@ -160,6 +164,7 @@ class ImagePoses:
         self.files: list[Path] = []
         self.warnings: list[str] = []
         self.other_names = other_names(set(index.known.values()))
+        self.unread: UserError | None = None  # about a file that no image is called after
         self.waiting: list[_Row] = []  # from files that tell of one image each: judged when all are there
 
     def image_of(self, name: str | int) -> str | None:
@@ -282,8 +287,10 @@ def _read_json(poses: ImagePoses, path: Path, name: str) -> None:
     try:
         many = read_json_people(path)
     except UserError as error:
-        if poses.image_of(image) is None and not name.endswith("_keypoints.json"):
-            raise
+        if poses.image_of(image) is None:
+            if not name.endswith("_keypoints.json"):
+                raise
+            poses.unread = poses.unread or error
         poses.waiting.append(_Row(image, path, People([], str(path)), _reason(error, path)))
         return
     if len(many) == 1 and (many[0].name is None or poses.image_of(image)):
@@ -301,13 +308,13 @@ def _read_json(poses: ImagePoses, path: Path, name: str) -> None:
 
 
 def _image_name(poses: ImagePoses, name: str, ending: str) -> str:
-    # folders of keypoints may or may not repeat the folders of the images
-    stem = name.removesuffix(ending)
-    return stem if poses.image_of(stem) else os.path.basename(stem)
+    names = names_of_file(name, ending)
+    return next(filter(poses.image_of, names), names[1])
 
 # %% ../../nbs/photos/05_folders.ipynb #d057393d
 def _in_any_folder(poses: ImagePoses, name: str | int) -> str | int:
-    return name if isinstance(name, int) or poses.image_of(name) else os.path.basename(name)
+    names: list[str | int] = [name] if isinstance(name, int) else [*names_of_path(name)]
+    return next(filter(poses.image_of, names), next(filter(poses.index.in_doubt, map(str, names)), name))
 
 
 def _read_text(poses: ImagePoses, path: Path, name: str) -> None:
@@ -331,6 +338,10 @@ _READERS: dict[str, Callable[[ImagePoses, Path, str], None]] = {
     "*.txt": _read_text,
 }
 _WORDS = (b'"pose_keypoints_2d"', b'"keypoints"', b'"joints"', b'"people"')
+_OTHER_WORDS = (
+    b'"photoTakenTime"',
+    b'"googlePhotosOrigin"',
+)  # of what Google keeps beside each photo, people by name
 
 
 def _speaks_of_keypoints(path: Path) -> bool:
@@ -339,7 +350,8 @@ def _speaks_of_keypoints(path: Path) -> bool:
         if not os.fstat(file.fileno()).st_size:
             return False
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return any(content.find(word) >= 0 for word in _WORDS)
+            speaks, other = (any(content.find(one) >= 0 for one in words) for words in (_WORDS, _OTHER_WORDS))
+            return speaks and not other
 
 # %% ../../nbs/photos/05_folders.ipynb #c612500a
 def _of_known_kinds(files: Files) -> dict[str, list[str]]:

@@ -113,6 +113,8 @@ def in_pixels(people: People, fractions: bool, size: tuple[float, float] | None)
         return people
     scale = np.array([goal[0] / start[0], goal[1] / start[1], 1.0])
     poses = [(pose * scale).astype(np.float32) for pose in people.poses]
+    if fractions:  # of six digits: 5 / 128 is written as .039062, which is 4.99994 and would be cut to 4
+        poses = [np.column_stack([pose[:, :2].round(2), pose[:, 2]]) for pose in poses]
     if any(np.abs(one).max() > FARTHEST for one in poses):
         raise UserError(
             f"{people.where} puts a keypoint more than {FARTHEST:,} pixels away, in an image of "

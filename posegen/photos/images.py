@@ -210,8 +210,25 @@ def _check_mode(mode: str, path: str | Path) -> None:
         raise UserError(f"{path} holds {content}; save it as RGB or grey with 8 or 16 bits a channel.")
 
 
+_NO_PICTURES = {  # what lies under the name of a picture where a download or a copy failed
+    rb"$": "is empty: copy or download it again",
+    rb"bplist00": "is what iCloud leaves in the place of a photo: download the photo first",
+    rb"\0+$": "holds nothing but zeros: copy or download it again",
+    rb"version https://git-lfs": "is a pointer of Git LFS and no picture yet: run git lfs pull",
+    rb"\s*<(?:!doctype html|html)": "is a web page and no picture: download it again, logged in where that is needed",
+}
+
+
+def _beginning(path: str | Path) -> bytes:
+    with open_regular(path) as file:
+        return file.read(1000)
+
+
 def _unidentified(path: str | Path) -> str:
     kind = file_kind(path)
+    for beginning, meaning in _NO_PICTURES.items():
+        if re.match(beginning, _beginning(path), re.DOTALL | re.IGNORECASE):
+            return meaning
     if kind in _FORMATS:
         return f"is damaged, cut short or a rare variety of {kind}: save it again, or leave it out"
     return picture_objection(kind) or f"is not an image of a kind that can be read ({READABLE})"
@@ -234,9 +251,12 @@ def turn_upright(image: Image.Image, like: Image.Image | None = None) -> Image.I
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    "An image of any mode as RGB: transparency over white, 16 bits cut to 8."
-    if image.mode.startswith("I"):  # grey of 16 bits: keep the higher 8
-        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    "An image of any mode as RGB: transparency over white, more bits than 8 cut to 8."
+    # grey of 16 or 32 bits, or of a camera's 10 or 12 in them: keep the higher 8
+    if image.mode.startswith("I"):
+        grey = np.asarray(image).astype(np.int32).clip(0)
+        bits = next(bits for bits in (8, 10, 12, 16, 32) if grey.max(initial=0) < 1 << bits)
+        return Image.fromarray((grey >> bits - 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")

@@ -20,7 +20,7 @@ from ..core import UserError, nearest_name
 from .folders import Files, ImagePoses, files_below, keypoint_files
 from .frames import ZERO_CHOICES, frame_size
 from .keypoints import CSV_HEADER, PERSON_CHOICES
-from .names import NameIndex, parse_pedestrian
+from .names import NameIndex, about_shift, parse_pedestrian
 from .recognition import about_people, copies, origin, recognise
 from posegen.photos.splits import (
     ListedPairs,
@@ -34,6 +34,7 @@ from posegen.photos.splits import (
     read_listed_pairs,
     split_images,
 )
+from .trust import about_bodies
 from ..pose import KEYPOINTS, keypoint
 from ..system.files import file_hash
 
@@ -173,6 +174,17 @@ def _leave_out_nobody(ledger: _Ledger) -> None:
         ledger.keep("of people", lambda image: known[image].nobody if image in known else None)
 
 # %% ../../nbs/photos/07_layouts.ipynb #4c1fa422
+def _found_instead(files: Files, keypoints: str | Path | None) -> str:
+    "The other files that lie where keypoints were looked for, in a few words."
+    others = files.others if keypoints is None else files_below(Path(keypoints)).others
+    some = ", ".join(others[:3]) + (", …" if others[3:] else "")
+    return (
+        f" None of the {len(others)} other files there is a keypoint file that is known: {some}."
+        if others
+        else ""
+    )
+
+
 def _read_poses(
     files: Files, index: NameIndex, keypoints: str | Path | None, rules: Rules, layout: str
 ) -> ImagePoses:
@@ -186,7 +198,7 @@ def _read_poses(
             f"{keypoints or files.root} holds no keypoints for the {len(files.images)} images "
             f'({layout} layout): add a table (.csv that begins with "{CSV_HEADER}"), '
             "PG2's pickles or OpenPose's files, or let the estimator find the keypoints: "
-            "--keypoints estimate."
+            f"--keypoints estimate.{_found_instead(files, keypoints)}"
         )
     in_doubt = [(name, path) for name, path in poses.strangers if index.in_doubt(name)]
     if in_doubt and layout in ("people", "folder"):
@@ -292,6 +304,8 @@ def _entries(
 def _nothing_left(root: Path, ledger: _Ledger, poses: ImagePoses) -> UserError:
     reason, number = Counter(reason for _, reason in ledger.rejected).most_common(1)[0]
     hint = "; take the largest of them with --rule person=largest." if " people" in reason else "."
+    if reason.startswith("no row") and poses.unread:
+        return poses.unread
     if reason.startswith("no row") and poses.strangers:
         name, path = poses.strangers[0]
         hint = f', and {path} names others, such as "{name}": write the names of the images there.'
@@ -331,7 +345,10 @@ def list_source(folder: str | Path, keypoints: str | Path | None = None, rules: 
     outfits = {entry.name: entry.outfit for entry in entries}
     wanted = [pair for path in lists for pair in listed.pairs[path]]
     pairs = choose_pairs(wanted, index, outfits, split.of, ledger.counts)
-    warnings += poses.warnings
+    warnings += poses.warnings + about_shift(
+        set(index.known.values()), poses.origin, [name for name, _ in poses.strangers]
+    )
+    warnings += about_bodies({entry.name: entry.keypoints for entry in entries})
     warnings += about_unused(listed, index, outfits, split.of) if lists else []
     parameters = {
         "rules": dataclasses.asdict(rules),

@@ -4,19 +4,21 @@
 
 # %% auto #0
 __all__ = ['DeepFashionName', 'parse_name', 'worn', 'PedestrianName', 'parse_pedestrian', 'name_key', 'plain_path', 'NameIndex',
-           'other_names']
+           'other_names', 'names_of_file', 'names_of_path', 'about_shift']
 
 # %% ../../nbs/photos/01_names.ipynb #f60a5a24
 import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from ..core import UserError
+from .images import IMAGE_SUFFIXES
 
 # %% ../../nbs/photos/01_names.ipynb #e574b6f0
 @dataclass(frozen=True)
@@ -172,3 +174,46 @@ def other_names(images: Iterable[str]) -> dict[str | int, str]:
             keys.append((int(digits[0]), image))
     times = Counter(key for key, _ in keys)
     return {key: image for key, image in keys if times[key] == 1}
+
+# %% ../../nbs/photos/01_names.ipynb #ba1f67a6
+_OF_IMAGE = re.compile(rf"(.+({'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))}))\.[^/]+", re.I)
+
+
+def names_of_file(name: str, ending: str) -> list[str]:
+    "What the image of a keypoint file may be called: its name without the ending, with folders and without."
+    # folders of keypoints may or may not repeat the folders of the images
+    stem = name.removesuffix(ending)
+    image = _OF_IMAGE.match(stem)
+    return [
+        one for whole in (stem, *([image[1]] if image else [])) for one in (whole, os.path.basename(whole))
+    ]
+
+
+def names_of_path(path: str) -> list[str]:
+    "A path, and what is left of it without its first folder, its first two, and so on, with slashes."
+    parts = re.split(r"[/\\]", path)
+    return ["/".join(parts[at:]) for at in range(len(parts))]
+
+# %% ../../nbs/photos/01_names.ipynb #a066f3fc
+def _last_number(name: str) -> int | None:
+    digits = re.search(r"(\d{1,18})\D*$", os.path.splitext(os.path.basename(name))[0])
+    return int(digits[1]) if digits else None
+
+
+def about_shift(images: Iterable[str], named: Mapping[str, Any], strangers: Sequence[str]) -> list[str]:
+    """A warning if names in keypoint files look like those of the images, but counted from one more or one less.
+
+    `named`: the images that have a name there; `strangers`: the names that no image has."""
+    own = {number: image for image in images if (number := _last_number(image)) is not None}
+    theirs = {number for name in strangers if (number := _last_number(name)) is not None}
+    given = theirs | {number for number, image in own.items() if image in named}
+    if len(given) < 3 or not own or len(theirs) != 1 or min(given) - min(own) not in (-1, 1):
+        return []
+    shift = min(given) - min(own)
+    last = own[max(own) if shift < 0 else min(own)]
+    if max(given) - max(own) != shift or last in named:
+        return []
+    return [
+        f"The keypoint files count from {min(given)} to {max(given)}, the images from {min(own)} to {max(own)}, and "
+        f"{last} has none: each image may have its neighbour's; number both alike, or give the last its keypoints."
+    ]

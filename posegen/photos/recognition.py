@@ -123,6 +123,15 @@ _NO_PERSON = re.compile(
 )
 
 
+# folders that hold what somebody took, not somebody: of programs, cameras, years and days, in some languages
+_NO_PERSONS_FOLDER = re.compile(
+    r"(?:images?|imgs?|photos?|pictures?|pics|frames?|videos?|train(?:ing)?|test|val(?:id(?:ation)?)?|data(?:set)?|dcim|"
+    r"\d{3}(?:apple|canon|nikon|nd\w{3}|msdcf|_pana|olymp|_fuji|gopro)|(?:photos from )?(?:19|20)\d\d(?:[-_. ]?\d\d)*|"
+    r"camera(?: roll)?|downloads?|whatsapp.*|screenshots?|(?:new|untitled) folder.*|neuer ordner.*)",
+    re.I,
+)
+
+
 def beginnings(images: Sequence[str]) -> dict[str, int]:
     "How often names begin with which word, if they look as if several people were named; else nothing."
     words = [re.split(r"[_\-. ]", os.path.basename(image), maxsplit=1)[0] for image in images]
@@ -150,6 +159,16 @@ def about_people(layout: str, owned: dict[str, tuple[str, str]]) -> list[str]:
     if layout == "market":
         return _about_cuhk03(list(owned))
     shared = "/".join(shared_folders(list(owned)))
+    if layout == "people" and all(map(_NO_PERSONS_FOLDER.fullmatch, people)):
+        every = (
+            f"The folders {', '.join(people[:3])}{', …' if people[3:] else ''} are"
+            if people[1:]
+            else f"{people[0]}/ is"
+        )
+        return [
+            f"{every} taken for {'people' if people[1:] else 'one person'}, although no person is called so: put each "
+            "person's images into a subfolder of its own, with that person's name."
+        ]
     if layout != "people" or not shared or len(people) == 1:
         return []
     return [

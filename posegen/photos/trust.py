@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['FINE', 'DOUBTFUL', 'REFUSED', 'JUDGE', 'LEAST_PEAK', 'SURE_PEAK', 'MOST_APART', 'SURE_APART', 'sureness', 'Verdict',
-           'odd_proportions', 'about_proportions', 'judge', 'Judged', 'judged_people', 'judge_all', 'choose_judged',
-           'count_grades', 'about_doubts']
+           'odd_proportions', 'about_proportions', 'about_bodies', 'judge', 'Judged', 'judged_people', 'judge_all',
+           'choose_judged', 'count_grades', 'about_doubts']
 
 # %% ../../nbs/photos/15_trust.ipynb #fa0ee5e0
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,6 +93,20 @@ def about_proportions(where: str, pose: np.ndarray) -> list[str]:
     return (
         [] if verdict.grade == FINE else [f"The pose in {where} is used as it is, although {verdict.reason}."]
     )
+
+# %% ../../nbs/photos/15_trust.ipynb #94151e63
+def about_bodies(poses: Mapping[str, np.ndarray]) -> list[str]:
+    "A warning if more than a quarter of given poses (18, 3), by image name, look like no body."
+    odd = {
+        name: verdict for name, pose in poses.items() if (verdict := odd_proportions(pose)).grade == REFUSED
+    }
+    if len(odd) < 2 or len(odd) <= len(poses) / 4:
+        return []
+    name, verdict = next(iter(odd.items()))
+    return [
+        f"{len(odd)} of {len(poses)} poses look like no body; that of {name}, for example, for {verdict.reason}: look "
+        "whether the points stand in the order of their format, and whether images and keypoints belong together."
+    ]
 
 # %% ../../nbs/photos/15_trust.ipynb #ae9a8330
 JUDGE = 1  # which judge it was: a journal of another one is begun anew

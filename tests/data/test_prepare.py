@@ -361,7 +361,7 @@ def test_a_damaged_image_stops_or_is_left_out(tree, undisturbed, tmp_path, small
     store = prepare(source, out, CONFIG, skip_damaged=True, workers=1)
     assert "were done before" in capsys.readouterr().out
     assert dict(store.rejected)[cut].startswith("is damaged or cut short")
-    assert dict(store.rejected)[empty].startswith("is not an image")
+    assert dict(store.rejected)[empty] == "is empty: copy or download it again"
     assert store.counts["left out while reading"] == 2 and not {cut, empty} & set(store.names)
     assert str(tmp_path) not in "".join(reason for _, reason in store.rejected)
     whole = open_store(undisturbed)

@@ -295,11 +295,11 @@ def bad_folder(root):
     (root / "whole.jpg").unlink()
     files = {
         "cut.jpg": (whole[: len(whole) // 2], "damaged or cut short"),
-        "empty.png": (b"", "not an image of a kind"),
+        "empty.png": (b"", "is empty: copy or download it again"),
         "text.jpg": (b"hello", "not an image of a kind"),
         "photo.heic": (b"\0\0\0\x18ftypheic" + bytes(20), "HEIC"),
         "gif.png": (b"GIF89a" + bytes(20), "damaged"),
-        "zeros.webp": (bytes(1000), "not an image of a kind"),
+        "zeros.webp": (bytes(1000), "holds nothing but zeros: copy or download it again"),
     }
     for name, (content, _) in files.items():
         (root / name).write_bytes(content)
