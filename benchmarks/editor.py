@@ -1,16 +1,20 @@
 """How long the pose editor takes from a drag to its picture, and how much of a straight limb is drawn.
 
-    python benchmarks/editor.py [--model warping] [--rounds 25] [--limbs limbs.png]
+    python benchmarks/editor.py [--model warping] [--rounds 25] [--limbs limbs.png] [--page explore.png]
 
 The first: one joint is moved as the browser does it, and the picture is waited for, in wall-clock and in processor time
 of this process (without the way through a notebook's server, and without the page). The second: on the example people,
 one straight arm or leg is held at 40 to 120 degrees from hanging down, sideways; the share of points along it where the
 picture differs from the plain wall by more than noise. With --limbs, pictures of it are written.
+With --page, the wrist is also dragged in Chromium, and the time counts from the mouse to the decoded picture on the
+page; the picture of the page that the README shows is written.
 """
 
 import argparse
 import statistics
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -82,11 +86,44 @@ def delays(editor: PoseEditor, rounds: int) -> tuple[float, float]:
     return 1000 * statistics.median(wall), 1000 * statistics.median(processor)
 
 
+def on_a_page(editor: PoseEditor, rounds: int, picture: str) -> tuple[float, float]:
+    "As `delays`, but from the mouse to the shown picture, with the processor time of Chromium; and a picture of it."
+    import psutil
+
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "explore"))
+    from bare import bare, chromium
+
+    def used() -> float:
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+    wall, processor = [], []
+    editor.person = 0
+    with chromium() as browser:
+        page = bare(browser, editor, 1100, 900)
+        page.click("Pose: arms raised")
+        joint = "[data-joint=right_wrist] .dot"
+        page.page.mouse.move(*page.centre(joint))
+        page.page.mouse.down()
+        x, y = page.centre(joint)
+        for number in range(rounds):
+            begun = time.perf_counter(), used()
+            page.page.mouse.move(x, y - 4 * (1 + number % 2))
+            page.settled()
+            wall.append(time.perf_counter() - begun[0])
+            processor.append(used() - begun[1])
+        page.page.mouse.up()
+        page.settled()
+        page.page.locator(".pose-editor").screenshot(path=picture)
+    return 1000 * statistics.median(wall), 1000 * statistics.median(processor)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=None)
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--limbs", help="a PNG of the straight limbs")
+    parser.add_argument("--page", help="a PNG of the editor on its page; needs Chromium and playwright")
     options = parser.parse_args()
     editor = pose_editor(options.model)
     wall, processor = delays(editor, options.rounds)
@@ -100,6 +137,11 @@ def main() -> None:
         )
     if options.limbs:
         Image.fromarray(pictures).save(options.limbs)
+    if options.page:
+        wall, processor = on_a_page(editor, options.rounds, options.page)
+        print(
+            f"from the mouse to the shown picture: {wall:.0f} ms, {processor:.0f} ms of CPU with Chromium's"
+        )
 
 
 if __name__ == "__main__":

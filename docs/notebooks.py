@@ -8,15 +8,20 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 from nbformat import NotebookNode
 
 from posegen.core import UserError
 from posegen.system.provenance import code_hash, text_hash
+
+if TYPE_CHECKING:
+    from nbclient import NotebookClient
 
 Notebooks = dict[Path, NotebookNode]
 
@@ -98,13 +103,32 @@ def execution_key(notebook: NotebookNode, root: Path) -> str:
     return text_hash(json.dumps([code, used]))
 
 
+def client_of(notebook: NotebookNode, folder: Path, sockets: str) -> "NotebookClient":
+    "What executes a notebook in `folder`, with a kernel that is reached through files in `sockets`."
+    from nbclient import NotebookClient
+    from traitlets.config import Config
+
+    # not through ports: of those that are free, another program may take one before the kernel does
+    reached = Config(KernelManager=dict(transport="ipc", ip=os.path.join(sockets, "kernel")))
+    return NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        skip_cells_with_tag="skip-execution",
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        config=reached,
+        resources=dict(metadata=dict(path=str(folder))),
+    )
+
+
 def execute(path: Path, notebook: NotebookNode, root: Path, kept: Path) -> tuple[float, str]:
     """Execute a notebook in its folder and keep its outputs in `kept`, unless they are there already.
 
     Returns the seconds it took when it was executed, and the error that stopped it, or "".
     """
-    from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    from .kernels import forked_kernels
 
     key = execution_key(notebook, root)
     if kept.exists() and (known := json.loads(kept.read_text()))["key"] == key:
@@ -113,17 +137,10 @@ def execute(path: Path, notebook: NotebookNode, root: Path, kept: Path) -> tuple
         if cell.cell_type == "code" and directives(cell.source) & SKIPPED:
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "skip-execution"]
     os.environ.update(PYTHONPATH=str(root), PYDEVD_DISABLE_FILE_VALIDATION="1")
-    client = NotebookClient(
-        notebook,
-        timeout=600,
-        kernel_name="python3",
-        skip_cells_with_tag="skip-execution",
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],
-        resources=dict(metadata=dict(path=str(path.parent))),
-    )
     began = time.monotonic()
     try:
-        client.execute()
+        with tempfile.TemporaryDirectory() as sockets, forked_kernels():
+            client_of(notebook, path.parent, sockets).execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         return time.monotonic() - began, re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
     content = dict(key=key, seconds=round(time.monotonic() - began, 1), outputs=outputs_of(notebook))

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from posegen.core import UserError
@@ -272,3 +273,31 @@ def test_run_is_shown_only_if_its_notebook_is_the_present_one(tmp_path):
     assert preset == "quick" and outputs[0][0]["text"] == "1\n"
     write_notebook(path, ["# Prepare", "print(2)"])
     assert outputs_of_runs({path: nbformat.read(path, 4)}, tmp_path / "runs") == {}
+
+
+def test_a_forked_kernel_is_like_a_new_one(tmp_path):
+    "Its folder, its search path, its pictures and what it does at its end; and none is left."
+    from docs.notebooks import execute
+
+    cells = [
+        "import atexit, os, sys\nprint(os.getcwd(), '' in sys.path, 'posegen' in sys.modules, 'torch' in sys.modules)",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2]);",
+        "atexit.register(lambda: open('ended', 'w').close())\nopen('pid', 'w').write(str(os.getpid()));",
+    ]
+    write_notebook(tmp_path / "one.ipynb", cells)
+    notebook = nbformat.read(tmp_path / "one.ipynb", 4)
+    _, error = execute(tmp_path / "one.ipynb", notebook, ROOT, tmp_path / "kept.json")
+    assert not error, error
+    assert notebook.cells[0].outputs[0].text.split() == [str(tmp_path), "True", "False", "True"]
+    assert "image/png" in notebook.cells[1].outputs[-1].data
+    assert (tmp_path / "ended").exists()
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+def test_a_kernel_that_dies_is_an_error(tmp_path):
+    from docs.notebooks import execute
+
+    write_notebook(tmp_path / "one.ipynb", ["import os\nos.abort()"])
+    notebook = nbformat.read(tmp_path / "one.ipynb", 4)
+    _, error = execute(tmp_path / "one.ipynb", notebook, ROOT, tmp_path / "kept.json")
+    assert "died" in error.lower() and not (tmp_path / "kept.json").exists()

@@ -57,7 +57,7 @@ PARAMETERS = """
 58_variant: preset overrides store variant same_time out
 59_variants: preset overrides folders figures out
 60_claims: preset overrides store worlds folders clock figures out
-65_apart: preset overrides settings store adversary model out
+65_apart: preset overrides variants store games model out
 66_future: preset overrides store folders figures out
 70_explore: model results
 """

@@ -18,7 +18,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
 from ..core import Config
 from ..networks import Discriminator, Stage1Generator, Stage2Generator, count_parameters
 from .blueprint import Box, describe_network, network_boxes
-from .style import HEADING, PALE, SMALL, TINY, in_style, new_figure
+from .style import PALE, TEXT, TINY, in_style, new_figure
 
 # %% ../../nbs/report/10_architecture.ipynb #5f71c63a
 _FILL = {
@@ -42,7 +42,8 @@ _LEGEND = {
 }
 _LINE, _SKIP_LINE = "#333333", "#808080"
 _SIDE = 5.4  # of a picture in drawing units; the drawing is 100 units wide
-_LANE = 20.0  # from the middle of one network to the middle of the next
+_LANE = 22.0  # from the middle of one network to the middle of the next
+_INCHES = 7.0  # width of the drawing, that of a printed page: what is written in it is 7 points and more
 
 # %% ../../nbs/report/10_architecture.ipynb #1be50545
 def _box_size(shape: tuple[int, ...]) -> tuple[float, float]:
@@ -50,11 +51,13 @@ def _box_size(shape: tuple[int, ...]) -> tuple[float, float]:
     if len(shape) == 1:
         return 0.8, 0.9 + 0.45 * np.log2(max(shape[0], 2))
     channels, side = shape[:2]
-    return 0.7 + 0.22 * np.log2(channels), 1.0 + 0.95 * np.log2(side)
+    return 0.6 + 0.16 * np.log2(channels), 1.0 + 0.95 * np.log2(side)
 
 
-def _shape_text(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]}" if len(shape) == 1 else f"{shape[0]}\n{shape[1]}²"
+def _shape_text(layer: Box) -> str:
+    "Channels and side; of the output, as large as the layer before it, only the channels."
+    alone = len(layer.shape) == 1 or layer.kind == "output"
+    return f"{layer.shape[0]}" if alone else f"{layer.shape[0]}\n{layer.shape[1]}²"
 
 
 def _arrow(axes: Axes, *points: tuple[float, float], colour: str = _LINE) -> None:
@@ -96,10 +99,10 @@ def _draw_layers(axes: Axes, layers: Sequence[Box], start: float, end: float, mi
         axes.text(
             x + width / 2,
             middle - height / 2 - 0.3,
-            _shape_text(layer.shape),
+            _shape_text(layer),
             ha="center",
             va="top",
-            fontsize=SMALL,
+            fontsize=TINY,
             linespacing=1.15,
         )
         places.append((x, width, height))
@@ -148,7 +151,7 @@ def _square(
     "A square for an image: the picture if there is one, else its symbol; a label above or below."
     low, high = middle - side / 2, middle + side / 2
     if picture is None:
-        axes.text(x + side / 2, middle, symbol, ha="center", va="center", fontsize=HEADING, zorder=5)
+        axes.text(x + side / 2, middle, symbol, ha="center", va="center", fontsize=TEXT, zorder=5)
     else:
         axes.imshow(picture, extent=(x, x + side, low, high), interpolation="lanczos", zorder=3)
         label = f"{symbol}  {label}" if label else ""
@@ -169,7 +172,7 @@ def _square(
         label,
         ha="center",
         va="bottom" if above else "top",
-        fontsize=SMALL,
+        fontsize=TINY,
         linespacing=1.3,
     )
 
@@ -179,39 +182,33 @@ def _join(axes: Axes, x: float, inputs: Mapping[str, float], end: float, text: s
     middle, turn = sum(inputs.values()) / len(inputs), x + 2.4
     for channels, y in inputs.items():
         axes.plot([x, turn, turn], [y, y, middle], color=_LINE, linewidth=1.0, zorder=2)
-        axes.text(x + 1.2, y + 0.3, channels.strip(), ha="center", va="bottom", fontsize=SMALL)
+        axes.text(x + 1.2, y + 0.3, channels.strip(), ha="center", va="bottom", fontsize=TINY)
     _arrow(axes, (turn, middle), (end, middle))
-    axes.text((turn + end) / 2, middle + 0.35, text, ha="center", va="bottom", fontsize=SMALL)
+    axes.text((turn + end) / 2, middle + 0.35, text, ha="center", va="bottom", fontsize=TINY)
 
 # %% ../../nbs/report/10_architecture.ipynb #31997678
 def _heading(axes: Axes, middle: float, text: str, network: torch.nn.Module) -> None:
     total = count_parameters(network)
     size = f"{total / 1e6:.2f} million" if total >= 1e5 else f"{total:,}"
     y = middle + _LANE / 2 - 0.6
-    axes.text(2, y, text, fontsize=HEADING, weight="bold", va="center")
-    axes.text(
-        2,
-        y - 1.7,
-        f"{size} parameters;  {describe_network(network)}",
-        fontsize=SMALL,
-        va="center",
-        color=PALE,
-    )
+    axes.text(2, y, f"{text}, {size} parameters", fontsize=TEXT, weight="bold", va="center")
+    axes.text(2, y - 2.1, describe_network(network), fontsize=TINY, va="center", color=PALE)
 
 # %% ../../nbs/report/10_architecture.ipynb #ca11903c
-def _legend(axes: Axes, x: float, middle: float) -> None:
-    "What the colours of the boxes mean, and how to read the numbers below them."
-    pitch = 1.9
-    y = middle + pitch * len(_LEGEND) / 2
-    for kind, text in _LEGEND.items():
-        axes.add_patch(
-            Rectangle((x, y - 0.6), 1.2, 1.2, facecolor=_FILL[kind], edgecolor=_LINE, linewidth=0.7)
-        )
-        axes.text(x + 2.0, y, text, fontsize=SMALL, va="center")
-        y -= pitch
-    axes.plot([x - 0.2, x + 1.4], [y, y], color=_SKIP_LINE, linewidth=1.0)
-    axes.text(x + 2.0, y, "skip connection", fontsize=SMALL, va="center")
-    axes.text(x, y - pitch, "below a box: channels, side²", fontsize=SMALL, va="center")
+def _legend(axes: Axes, kinds: set[str]) -> None:
+    "What the colours of the boxes mean, and how to read the numbers below them: four entries a row."
+    entries = [kind for kind in _LEGEND if kind in kinds]
+    entries += ["skip", "numbers"] if "decoder" in kinds else ["numbers"]
+    last = (len(entries) - 1) // 4
+    for place, kind in enumerate(entries):
+        x, y = 4 + 24.5 * (place % 4), 1.6 + 2.4 * (last - place // 4)
+        if kind in _LEGEND:
+            colours = dict(facecolor=_FILL[kind], edgecolor=_LINE, linewidth=0.7)
+            axes.add_patch(Rectangle((x, y - 0.7), 1.4, 1.4, **colours))
+        elif kind == "skip":
+            axes.plot([x - 0.2, x + 1.6], [y, y], color=_SKIP_LINE, linewidth=1.0)
+        words = {"skip": "skip connection", "numbers": "below a box: channels, side²"} | _LEGEND
+        axes.text(x + (0 if kind == "numbers" else 2.3), y, words[kind], fontsize=TINY, va="center")
 
 # %% ../../nbs/report/10_architecture.ipynb #bc5fcc9c
 class _Lane(NamedTuple):
@@ -232,7 +229,7 @@ def _lanes(config: Config, triplet: bool) -> dict[str, _Lane]:
             "D": Discriminator(config, in_channels=3 if triplet else 6),
         }
     lanes = {}
-    for name, middle in {"G1": 11.0 + 2 * _LANE, "G2": 11.0 + _LANE, "D": 10.4}.items():
+    for name, middle in {"G1": 15.0 + 2 * _LANE, "G2": 15.0 + _LANE, "D": 15.0}.items():
         channels, layers = network_boxes(networks[name], config.size)
         shape = f"{channels}×{config.size}×{config.size}"
         lanes[name] = _Lane(networks[name], shape, layers, middle)
@@ -240,8 +237,8 @@ def _lanes(config: Config, triplet: bool) -> dict[str, _Lane]:
 
 # %% ../../nbs/report/10_architecture.ipynb #5f7e13bc
 _Pictures = Mapping[str, np.ndarray]
-_START, _END = 20.5, 71.0  # the boxes of the generators, from x to x
-_SUM, _GENERATED = 86.0, 91.5  # x of the sum and of the final image
+_START, _END = 22.5, 71.0  # the boxes of the generators, from x to x
+_SUM, _GENERATED = 84.0, 90.0  # x of the sum and of the final image
 
 
 def _draw_generator(
@@ -271,15 +268,10 @@ def _draw_stage1(axes: Axes, lane: _Lane, pictures: _Pictures) -> float:
     coarse_x = _SUM - _SIDE / 2
     _arrow(axes, (_END, middle), (coarse_x, middle))
     _square(axes, coarse_x, middle, "$\\hat I_{B1}$", pictures.get("coarse"), "coarse", above=True)
-    axes.text(
-        98.5,
-        middle - 4.6,
-        "loss\n$\\Vert(\\hat I_{B1}-I_B)(1+M_B)\\Vert_1$",
-        ha="right",
-        va="center",
-        fontsize=SMALL,
-        linespacing=1.5,
-    )
+    loss_x = 93.0
+    _arrow(axes, (coarse_x + _SIDE, middle), (loss_x, middle), (loss_x, middle - 3.6))
+    loss = "loss\n$\\Vert(\\hat I_{B1}-I_B)$\n$\\times(1+M_B)\\Vert_1$"
+    axes.text(loss_x, middle - 4.0, loss, ha="center", va="top", fontsize=TINY, linespacing=1.4)
     return middle
 
 # %% ../../nbs/report/10_architecture.ipynb #e07c08e5
@@ -293,9 +285,9 @@ def _draw_stage2(axes: Axes, lane: _Lane, pictures: _Pictures, stage1_middle: fl
         ("$\\hat I_{B1}$", pictures.get("coarse"), "coarse"),
         ("3", "3 "),
     )  # both have 3 channels: the blank keeps them apart
-    difference_x = _END + 3.2
+    difference_x = _END + 2.8
     _arrow(axes, (_END, middle), (difference_x, middle))
-    _square(axes, difference_x, middle, "$I_D$", pictures.get("difference"), "difference map", above=True)
+    _square(axes, difference_x, middle, "$I_D$", pictures.get("difference"), "difference", above=True)
     _arrow(axes, (difference_x + _SIDE, middle), (_SUM - 1.2, middle))
     _arrow(axes, (_SUM, stage1_middle - _SIDE / 2), (_SUM, middle + 1.2))
     axes.add_patch(Circle((_SUM, middle), 1.2, facecolor="white", edgecolor=_LINE, linewidth=1.0, zorder=4))
@@ -304,7 +296,7 @@ def _draw_stage2(axes: Axes, lane: _Lane, pictures: _Pictures, stage1_middle: fl
     _square(axes, _GENERATED, middle, "$\\hat I_B$", pictures.get("generated"), "generated")
 
 # %% ../../nbs/report/10_architecture.ipynb #d1c8ec53
-_D_SIDE, _D_TURN = 4.2, 17.5  # of the discriminator's pictures; x where their lines meet
+_D_SIDE, _D_TURN = 4.2, 20.0  # of the discriminator's pictures; x where their lines meet
 
 
 def _draw_examples(
@@ -321,10 +313,10 @@ def _draw_examples(
             _square(axes, 4 + place * _D_SIDE, y, symbols[name], pictures.get(name), side=_D_SIDE)
         edge = 4 + len(names) * _D_SIDE
         if len(names) == 1:
-            axes.text(edge + 0.6, y + 0.3, f"{symbols[names[0]]} {names[0]}", fontsize=SMALL, va="bottom")
+            axes.text(edge + 0.6, y + 0.3, f"{symbols[names[0]]} {names[0]}", fontsize=TINY, va="bottom")
         else:
             pair = ", ".join(symbols[name] for name in names)
-            axes.text(4 + _D_SIDE, y - _D_SIDE / 2 - 0.35, f"({pair})", fontsize=SMALL, va="top", ha="center")
+            axes.text(4 + _D_SIDE, y - _D_SIDE / 2 - 0.35, f"({pair})", fontsize=TINY, va="top", ha="center")
         axes.plot([edge, _D_TURN, _D_TURN], [y, y, middle], color=_LINE, linewidth=1.0, zorder=2)
 
 # %% ../../nbs/report/10_architecture.ipynb #bd2c30d3
@@ -344,7 +336,7 @@ def _draw_discriminator(axes: Axes, lane: _Lane, triplet: bool, pictures: _Pictu
         }
     else:
         examples = {("condition", "target"): "real pair: 1", ("condition", "generated"): "generated pair: 0"}
-    middle, pitch, start, end = lane.middle - 1.2, 4.7 if triplet else 7.0, 33.0, 66.0
+    middle, pitch, start, end = lane.middle - 1.2, 4.7 if triplet else 7.4, 36.0, 69.0
     heights = [middle + pitch * ((len(examples) - 1) / 2 - row) for row in range(len(examples))]
     _draw_examples(axes, examples, heights, middle, pictures)
     _arrow(axes, (_D_TURN, middle), (start, middle))
@@ -355,27 +347,28 @@ def _draw_discriminator(axes: Axes, lane: _Lane, triplet: bool, pictures: _Pictu
         f"{way}\n{lane.shape}",
         ha="center",
         va="bottom",
-        fontsize=SMALL,
+        fontsize=TINY,
         linespacing=1.25,
     )
     _draw_layers(axes, lane.layers, start, end, middle)
     for answer, y in zip(examples.values(), heights):
         _arrow(axes, (end, middle), (end + 3.5, middle), (end + 3.5, y), (end + 6.5, y))
-        axes.text(end + 7.2, y, answer, fontsize=SMALL, va="center")
+        axes.text(end + 7.2, y, answer, fontsize=TINY, va="center")
 
 # %% ../../nbs/report/10_architecture.ipynb #cf57f664
 def architecture_figure(
     config: Config,  # whose networks are drawn
-    triplet: bool = False,  # False: figure 1 (pairs); True: figure 2
+    triplet: bool = False,  # False: figure 1; True: figure 2
     pictures: _Pictures | None = None,  # uint8 (H, W, 3), named as in the next line
 ) -> Figure:
-    """Both stages and the discriminator (figures 1 and 2 of the report), with the shapes of a real forward pass.
+    """Both stages and the discriminator of pairs (figure 1 of the report), or only that of triplets (figure 2).
 
-    `pictures` may hold condition, pose, coarse, difference, generated, target; else squares show symbols."""
+    The shapes are those of a real forward pass. `pictures` may hold condition, pose, coarse, difference,
+    generated, target; else squares show symbols."""
     pictures, lanes = pictures or {}, _lanes(config, triplet)
-    height = lanes["G1"].middle + _LANE / 2 + 1.0
+    height = lanes["D" if triplet else "G1"].middle + _LANE / 2 + 1.0
     with in_style():
-        figure = new_figure(11, 0.11 * height)
+        figure = new_figure(_INCHES, _INCHES / 100 * height)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 100), ylim=(0, height))
         axes.set_axis_off()
         axes.text(
@@ -387,8 +380,9 @@ def architecture_figure(
             va="center",
             color=PALE,
         )
-        stage1_middle = _draw_stage1(axes, lanes["G1"], pictures)
-        _draw_stage2(axes, lanes["G2"], pictures, stage1_middle)
+        drawn = [lanes["D"]] if triplet else list(lanes.values())
+        if not triplet:
+            _draw_stage2(axes, lanes["G2"], pictures, _draw_stage1(axes, lanes["G1"], pictures))
         _draw_discriminator(axes, lanes["D"], triplet, pictures)
-        _legend(axes, 84.5, lanes["D"].middle - 0.5)
+        _legend(axes, {layer.kind for lane in drawn for layer in lane.layers} - {"logit"})
     return figure

@@ -7,6 +7,7 @@ __all__ = ['AMPLIFIED', 'CHANGE', 'amplified_change', 'results_figure', 'worst_e
            'sources_figure', 'sample_figure', 'gradient_figure']
 
 # %% ../../nbs/report/11_figures.ipynb #3f3c6bd8
+import re
 from collections.abc import Mapping, Sequence
 
 import matplotlib
@@ -83,7 +84,8 @@ def variant_grid(
 ) -> Figure:
     "Held-out examples in two blocks of rows: condition, target pose, each variant's output, target."
     poses = [Skeleton(keypoints, target.shape[1]) for keypoints in target_keypoints]
-    columns: dict = {"condition": condition, "target pose": poses, **variants, "target": target}
+    named = {re.sub(r"\bG(\d)", r"$G_\1$", row): images for row, images in variants.items()}
+    columns: dict = {"condition image": condition, "target pose": poses, **named, "target image": target}
     return image_grid(columns, note, blocks=2 if len(target) > 8 else 1, panel=1.1)
 
 # %% ../../nbs/report/11_figures.ipynb #671143a5
@@ -148,7 +150,7 @@ def gradient_figure(
     groups = {
         "$G_1$": coarse,
         "$G_2$": generated,
-        "target": target,
+        "target image": target,
         CHANGE: amplified_change(coarse, generated),
     }
     rows, panel, gap, middle, below = len(target), PANEL_INCHES, 0.035, 0.2, 0.2

@@ -55,7 +55,7 @@ def _draw_skeleton(axes: Axes, pose: Skeleton) -> None:
     axes.imshow(background, extent=(*edge, *edge[::-1]), interpolation="auto")
     inches = axes.get_position().width * axes.figure.get_figwidth()
     if pose.background is not None:
-        inches *= 0.5  # thin bones, that hide little of the person
+        inches *= 0.35  # thin bones, that hide little of the person
     for (a, b), colour in zip(LIMBS, LIMB_COLOURS):
         if pose.keypoints[a, 2] > 0 and pose.keypoints[b, 2] > 0:
             axes.plot(

@@ -7,6 +7,7 @@ __all__ = ['Cell', 'Table', 'written', 'plain', 'write_table', 'read_table']
 
 # %% ../../nbs/report/02_table.ipynb #9600c095
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,8 +121,10 @@ def write_table(table: Table, path_without_suffix: str | Path) -> list[Path]:
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)
+    # GitHub would make a mail address of PCK@0.2
+    markdown = re.sub(r"(?<![`\w])(\w+@[\d.]*\d)", r"`\1`", readable(table.markdown()))
     with atomic_path(markdown_path) as temporary:
-        Path(temporary).write_text(readable(table.markdown()), encoding="utf-8")
+        Path(temporary).write_text(markdown, encoding="utf-8")
     return [csv_path, markdown_path]
 
 # %% ../../nbs/report/02_table.ipynb #5057964e

@@ -21,7 +21,7 @@ def test_the_door_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize("missing", ["anywidget", "ipywidgets"])
-@pytest.mark.parametrize("name", ["pose_editor", "results_browser"])
+@pytest.mark.parametrize("name", ["pose_editor", "results_browser", "appearance_editor"])
 def test_a_missing_package_is_an_import_error(missing, name):
     "None in `sys.modules` makes Python behave as if the package were not there."
     pytest.importorskip("anywidget")

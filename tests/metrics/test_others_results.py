@@ -286,3 +286,14 @@ def test_no_weights_are_fetched_unasked(photos, posegen, tmp_path, monkeypatch):
         assert word in outcome.error
     posegen(*words, "--download")
     assert len(asked) == 1
+
+
+def test_a_row_of_pictures_is_told_from_another_size(tmp_path):
+    "PATN saves source, poses, target and result side by side; scaled to the target's size they would be scored."
+    for name, width in (("theirs", 5 * 48), ("truth", 48)):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (width, 64)).save(tmp_path / name / "a.png")
+    with pytest.raises(
+        UserError, match="a row of 5 pictures of its target's size, 48 x 64: cut the generated one out"
+    ):
+        score_folders(tmp_path / "theirs", tmp_path / "truth")
