@@ -6,6 +6,7 @@ Nothing hangs, nothing is lost that was computed, and what cannot be is told in 
 import csv
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -29,6 +30,7 @@ from posegen.system.locks import lock_folder
 
 MAIN = (sys.executable, "-c", "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))")
 ASCII = {"PYTHONIOENCODING": "ascii"}
+TORCHRUN = dict(RANK="0", LOCAL_RANK="0", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT="29500")
 NO_LOCALE = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
@@ -108,6 +110,42 @@ def test_output_to_a_full_device(store, tmp_path):
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert "not all of the output could be written (No space left on device)" in done.stderr
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 21
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+def test_both_outputs_to_a_full_device(store, tmp_path):
+    "Nothing can be said, but the status can: no traceback of the sentence itself, which would be 1."
+    with open("/dev/full", "w") as full:
+        done = run_bounded([*MAIN, "export", store, tmp_path / "a.csv"], stdout=full, stderr=full)
+        bad = run_bounded(
+            [*MAIN, "export", tmp_path / "none.h5", tmp_path / "b.csv"], stdout=full, stderr=full
+        )
+    assert (done.returncode, bad.returncode) == (2, 2)
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 21 and not (tmp_path / "b.csv").exists()
+
+
+def run_closed(closed, *words):
+    "The status of posegen where a shell has closed these streams, as some daemons do."
+    line = shlex.join([*MAIN, *map(str, words)])
+    return run_bounded(["sh", "-c", f"exec {line} {closed}"], stdout=None, stderr=None).returncode
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_from_the_start(photos, store, tmp_path, closed):
+    "Nothing that is printed ends in a file of ours, and the status tells of mistakes."
+    assert run_closed(closed, "export", tmp_path / "none.h5", tmp_path / "none.csv") == 2
+    assert run_closed(closed, "export", store, tmp_path / "a.csv") == 0
+    assert run_closed(closed, "prepare", photos, tmp_path / "t.h5", "--preset", "test") == 0
+    assert run_closed("", "export", tmp_path / "t.h5", tmp_path / "t.csv") == 0
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
+
+
+def test_kernels_where_every_stream_is_closed(store, tmp_path):
+    options = ("--preset", "test", "--store", store)
+    assert run_closed("", "train", "--stage", 1, *options, "--out", tmp_path / "g1") == 0
+    words = ("evaluate", *options, "--stage1", tmp_path / "g1", "--out", tmp_path / "e")
+    assert run_closed("<&- >&- 2>&-", *words) == 0
+    assert read_json(tmp_path / "e" / "evaluation.json")
 
 
 # Names
@@ -402,6 +440,13 @@ def test_a_full_disk_ends_the_logs_of_tensorboard_and_not_the_training(store, po
         (dict(WORLD_SIZE="many"), 'WORLD_SIZE is "many"'),
         (dict(LOCAL_WORLD_SIZE="0"), 'LOCAL_WORLD_SIZE is "0"'),
         (dict(RANK="-1"), 'RANK is "-1"'),
+        (dict(OMPI_COMM_WORLD_SIZE="4", OMPI_COMM_WORLD_RANK="1"), "OMPI_COMM_WORLD_SIZE is set .* torchrun"),
+        (dict(PMI_SIZE="2", PMI_RANK="0", WORLD_SIZE="1"), "PMI_SIZE is set"),
+        (dict(MV2_COMM_WORLD_SIZE="two"), 'MV2_COMM_WORLD_SIZE is "two"'),
+        (dict(TORCHRUN, RANK="2"), "RANK is 2 of a WORLD_SIZE of 2"),
+        (dict(TORCHRUN, MASTER_PORT="http"), 'MASTER_PORT is "http"'),
+        (dict(TORCHRUN, MASTER_PORT="99999"), 'MASTER_PORT is "99999"'),
+        (dict(TORCHRUN, MASTER_ADDR="nowhere.invalid"), 'MASTER_ADDR is "nowhere.invalid"'),
     ],
     ids=str,
 )

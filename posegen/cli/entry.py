@@ -58,11 +58,12 @@ def main(words: list[str] | None = None) -> int:
     asks_for_help = not {"--help", "-h"}.isdisjoint(words)  # typer's own text, which may hold colours
     with patient_output(raw=asks_for_help) as streams:
         status = _status(words)
-    lost = next((stream.error for stream in streams if stream.error is not None), None)
-    if lost is not None and status == 0:
-        return _complain(
-            f"not all of the output could be written ({lost.strerror}); the work itself is done.", 2
-        )
+        for stream in streams:
+            stream.flush()  # only now it is known whether all of it could be written
+        lost = next((stream.error for stream in streams if stream.error is not None), None)
+        if lost is not None and status == 0:
+            text = f"not all of the output could be written ({lost.strerror}); the work itself is done."
+            status = _complain(text, 2)
     return status
 
 

@@ -19,7 +19,7 @@ from joblib import cpu_count
 
 from .. import __version__
 from ..core import UserError, best_device, nearest_name
-from .classifiers import open_classifier
+from .classifiers import check_classifier, open_classifier
 from .distances import frechet_distance, inception_score
 from .intervals import Interval, bootstrap_interval
 from .matching import Match, images_of, match_folders, person_of, target_names
@@ -166,9 +166,15 @@ def _classify(
 
 # %% ../../nbs/metrics/10_folders.ipynb #bbc61eb6
 def _reference(
-    folder: str | Path | None, target: str | Path, pairs: list[tuple[Path, Path]]
+    classifier: str | None, folder: str | Path | None, target: str | Path, pairs: list[tuple[Path, Path]]
 ) -> tuple[str, list[Path]]:
     "The folder that a set is compared with, and its images: those of `folder`, or the targets, each once."
+    if classifier is None and folder is not None:
+        raise UserError(
+            f"A distance to {folder} needs a classifier: inception, or efficientnet as a stand-in."
+        )
+    if classifier is not None and len(pairs) < 2:
+        raise UserError("A classifier's scores need at least 2 pairs of images; leave the classifier out.")
     if folder is None:
         return str(target), list(dict.fromkeys(pair[1] for pair in pairs))
     paths = list(images_of(folder).paths.values())
@@ -186,8 +192,6 @@ def _score_sets(
     download: bool = False,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     "metric -> value (and what it is relative to), and metric -> why it was left out."
-    if len(pairs) < 2:
-        raise UserError("A classifier's scores need at least 2 pairs of images; leave the classifier out.")
     classifier = open_classifier(name, best_device(), weights, download)
     generated, (folder, others) = [pair[0] for pair in pairs], reference
     features, probabilities = _classify(classifier, generated, None, "classify generated")
@@ -366,13 +370,11 @@ def score_folders(
     `workers`: processes, by default one a core. Raises `UserError` for images without a partner, sizes that differ,
     files that are no images, and protocols that are unknown or, if named, impossible on these images."""
     wanted = _chosen_protocols(protocols)
-    if reference is not None and classifier is None:
-        raise UserError(
-            f"A distance to {reference} needs a classifier: inception, or efficientnet as a stand-in."
-        )
     matched = match_folders(generated, target)
     names, pairs = list(matched.pairs), list(matched.pairs.values())
     sources = _mask_sources(matched, keypoints, masks)
+    check_classifier(classifier, weights, download)  # before minutes are spent on the pairs
+    others = _reference(classifier, reference, target, pairs)
     columns = _columns(list(zip(pairs, sources)), wanted, protocols != "all", workers)
     hashes = {
         side: hashlib.sha256("".join(of_files).encode()).hexdigest()
@@ -383,7 +385,6 @@ def score_folders(
     sets: dict[str, dict[str, Any]] = {}
     if classifier is not None:
         masked = keypoints is not None or masks is not None
-        others = _reference(reference, target, pairs)
         sets, without = _score_sets(classifier, weights, pairs, sources if masked else None, others, download)
         left_out |= without
     targets = list(matched.targets.values())

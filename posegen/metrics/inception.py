@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WEIGHTS_FILE', 'WEIGHTS_URL', 'WEIGHTS_SHA256', 'WEIGHTS_VARIABLE', 'inception_input', 'Convolution', 'BlockA',
-           'BlockB', 'BlockC', 'BlockD', 'BlockE', 'InceptionV3', 'find_weights', 'load_inception', 'in_batches',
-           'Inception2015']
+           'BlockB', 'BlockC', 'BlockD', 'BlockE', 'InceptionV3', 'find_weights', 'check_weights', 'load_inception',
+           'in_batches', 'Inception2015']
 
 # %% ../../nbs/metrics/09_inception.ipynb #a02192ae
 import os
@@ -237,7 +237,8 @@ def find_weights(path: str | Path | None = None, download: bool = False) -> Path
     fetch it, and where it would have to be fetched and nobody has asked for that."""
     if named := path or os.environ.get(WEIGHTS_VARIABLE):
         if not Path(named).is_file():
-            raise UserError(f"There is no file {named}; it should be Inception-v3's {WEIGHTS_FILE}.")
+            found = f"{named} is no file" if Path(named).exists() else f"There is no file {named}"
+            raise UserError(f"{found}; it should be Inception-v3's {WEIGHTS_FILE}.")
         return Path(named)
     cached = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
     if not cached.is_file() and not download:
@@ -259,14 +260,19 @@ def find_weights(path: str | Path | None = None, download: bool = False) -> Path
     return cached
 
 # %% ../../nbs/metrics/09_inception.ipynb #15f985be
-def load_inception(path: str | Path, sha256: str = WEIGHTS_SHA256) -> InceptionV3:
-    "The network in evaluation mode with the weights in `path`, a file whose hash is `sha256`."
+def check_weights(path: str | Path, sha256: str = WEIGHTS_SHA256) -> None:
+    "Raise `UserError` for a file whose hash is another one than `sha256`."
     found = file_hash(path)
     if found != sha256:
         raise UserError(
             f"{path} is not the published file of Inception-v3's weights: its sha256 begins "
             f"{found[:8]}, not {sha256[:8]}; fetch {WEIGHTS_URL} again."
         )
+
+
+def load_inception(path: str | Path, sha256: str = WEIGHTS_SHA256) -> InceptionV3:
+    "The network in evaluation mode with the weights in `path`, a file whose hash is `sha256`."
+    check_weights(path, sha256)
     network = InceptionV3()
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=True)

@@ -9,6 +9,7 @@ __all__ = ['CONTROL_GROUP', 'free_in_container', 'processes_here', 'check_launch
 # %% ../../nbs/system/07_machine.ipynb #71853646
 import math
 import os
+import socket
 from pathlib import Path
 
 import psutil
@@ -41,6 +42,11 @@ def free_in_container(group: Path = CONTROL_GROUP) -> float:
 
 # %% ../../nbs/system/07_machine.ipynb #5495b6a5
 _LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun puts down
+_MPI = (
+    "PMI_SIZE",
+    "OMPI_COMM_WORLD_SIZE",
+    "MV2_COMM_WORLD_SIZE",
+)  # what mpirun and srun do, which accelerate heeds
 
 
 def processes_here() -> int:
@@ -57,13 +63,14 @@ def check_launch() -> None:
     """Raise `UserError` where the environment names several processes, but not as torchrun and accelerate do.
 
     A scheduler may set WORLD_SIZE without the others: then nothing tells who of them this process is."""
-    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+    sizes = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", *_MPI)
+    for name in ("RANK", "LOCAL_RANK", *sizes):
         told, least = os.environ.get(name), int("SIZE" in name)
         if told is not None and not (told.isdecimal() and int(told) >= least):
             raise UserError(
                 f'{name} is "{told}" in the environment, which is no number of processes: unset it.'
             )
-    several = [name for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE") if int(os.environ.get(name, 1)) > 1]
+    several = [name for name in sizes if int(os.environ.get(name, 1)) > 1]
     several += [name for name in ("LOCAL_RANK",) if name in os.environ]
     missing = [name for name in _LAUNCHED if name not in os.environ]
     if several and missing:
@@ -71,6 +78,27 @@ def check_launch() -> None:
             f"{several[0]} is set in the environment, but not {', '.join(missing)}: start the training with torchrun "
             f"or accelerate launch, which set them all, or unset {several[0]}."
         )
+    if several:
+        _check_meeting()
+
+
+def _check_meeting() -> None:
+    "Raise `UserError` where processes that share a training could never meet as the environment says."
+    rank, processes = os.environ["RANK"], os.environ["WORLD_SIZE"]
+    address, port = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
+    again = "start the training with torchrun or accelerate launch, which set it."
+    if int(rank) >= int(processes):
+        raise UserError(
+            f"RANK is {rank} of a WORLD_SIZE of {processes} in the environment, but counts from 0: {again}"
+        )
+    if not (port.isdecimal() and 0 <= int(port) < 2**16):
+        raise UserError(f'MASTER_PORT is "{port}" in the environment, which is no port: {again}')
+    try:
+        socket.getaddrinfo(address, None)
+    except (OSError, UnicodeError):  # otherwise they would look for it for half an hour
+        raise UserError(
+            f'MASTER_ADDR is "{address}" in the environment, which no machine is known by: {again}'
+        ) from None
 
 
 def memory_share() -> int:

@@ -1,6 +1,7 @@
 "Results of other programs: their names, their masks, and what they are compared with."
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -248,6 +249,28 @@ def test_a_reference_that_cannot_be_used(truth, tmp_path):
     for folder, sentence in (("one", "holds one image"), ("nowhere", "There is no folder")):
         with pytest.raises(UserError, match=sentence):
             score_folders(truth, truth, ["skimage"], classifier="efficientnet", reference=tmp_path / folder)
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        (("--classifier", "inception", "--inception", "a.pth"), "There is no file a.pth"),
+        (("--classifier", "inception", "--inception", "."), r"\. is no file"),
+        (("--classifier", "inception", "--inception", __file__), "is not the published file"),
+        (("--classifier", "efficientnet", "--download"), "comes with its own weights"),
+        (("--download",), "add --classifier inception"),
+        (("--inception", "a.pth"), "add --classifier inception"),
+        (("--reference", "."), "needs a classifier"),
+    ],
+    ids=str,
+)
+def test_what_a_classifier_lacks_is_said_before_the_work(truth, posegen, monkeypatch, options, sentence):
+    def work(*_):
+        pytest.fail("the pairs are scored, which can take minutes, before the user hears what is missing")
+
+    monkeypatch.setattr("posegen.metrics.folders._score_pairs", work)
+    done = posegen("evaluate", "--generated", truth, "--target", truth, *options)
+    assert done.status == 2 and re.search(sentence, done.error), done.error
 
 
 def test_the_command_takes_a_reference(truth, tmp_path, posegen):
