@@ -4,7 +4,8 @@ For each built-in motion, 24 frames of a rendered person (and of the persons in 
 needed): the mean change from frame to frame, in grey levels, of the wall where nobody ever is, and of the clothes; the
 mean path of the keypoints in pixels; and the clothes' change for each pixel of that path. Clothes are followed: the
 picture of each torso is mapped back to where the photo has it before two frames are compared, so what is counted is
-change that the motion does not explain. Frames that the motion leaves equal would give 0 everywhere.
+change that the motion does not explain. Frames from the side show another torso and are left out there. Frames that
+the motion leaves equal would give 0 everywhere.
 """
 
 import argparse
@@ -17,22 +18,18 @@ import torch.nn.functional as F
 from posegen.transfer import PoseTransfer
 from posegen.transfer.animating import Scene, make_scene
 from posegen.transfer.motions import MOTIONS, motion
-from posegen.transfer.sides import between_borders
+from posegen.transfer.sides import far_limbs
 from posegen.warping.moving import centres_of
 from posegen.warping.parts import PARTS, part_transforms
 
-FRAMES, CORE = (
-    24,
-    0.3,
-)  # the middle of the torso that is compared: half its height and width, in shares of the trunk
+FRAMES = 24
+CORE = 0.3  # the middle of the torso that is compared: half its height and width, in shares of the trunk
 
 
 def torso(frame: np.ndarray, pose: np.ndarray, own: np.ndarray, size: int) -> np.ndarray:
     "The torso of a frame uint8 (S, S, 3), mapped to where the pose `own` has it: float (S, S, 3)."
     seen, wanted = (torch.tensor(one)[None] for one in (pose, own))
-    maps = between_borders(part_transforms(seen, wanted, size), seen, wanted).matrices[
-        0, PARTS.index("torso")
-    ]
+    maps = part_transforms(seen, wanted, size).matrices[0, PARTS.index("torso")]
     centres = centres_of(size, size, maps.device)
     here = torch.stack([*torch.meshgrid(centres, centres, indexing="xy"), torch.ones(size, size)], -1)
     places = (2 * here @ maps.T + 1) / size - 1
@@ -56,7 +53,8 @@ def steadiness(scene: Scene) -> dict[str, float]:
     far = np.abs(frames.astype(int) - scene.wall).max((0, 3)) == 0
     own, size = scene.portrait.keypoints, scene.size
     followed = np.stack([torso(frame, pose, own, size) for frame, pose in zip(frames, scene.poses)])
-    clothes = np.abs(np.diff(followed, axis=0)).mean(3)[:, core(own, size)].mean()
+    front = far_limbs(torch.tensor(scene.poses)).amax(1).numpy() == 0
+    clothes = np.abs(np.diff(followed, axis=0)).mean(3)[front[1:] & front[:-1]][:, core(own, size)].mean()
     there = (scene.poses[1:, :, 2] > 0) & (scene.poses[:-1, :, 2] > 0)
     path = np.linalg.norm(np.diff(scene.poses[..., :2], axis=0), axis=2)[there].mean()
     return {
