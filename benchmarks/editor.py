@@ -42,10 +42,10 @@ def straight(pose: np.ndarray, limb: str, angle: float) -> np.ndarray:
     return moved
 
 
-def share_drawn(picture: np.ndarray, pose: np.ndarray, limb: str) -> float:
-    "Share of points along a limb whose colour is not that of the wall at the picture's left edge, in that row."
+def share_drawn(picture: np.ndarray, pose: np.ndarray, limb: str, frame: int) -> float:
+    "Share of points along a limb, of a pose in a `frame` of pixels, whose colour is not that of the wall in that row."
     size = len(picture)
-    start, end = (pose[keypoint(LIMBS[limb][k]), :2] for k in (0, 2))
+    start, end = ((pose[keypoint(LIMBS[limb][k]), :2] + 0.5) * size / frame - 0.5 for k in (0, 2))
     drawn = []
     for x, y in start + POINTS[:, None] * (end - start):
         if 0 <= x < size and 0 <= y < size:
@@ -66,7 +66,7 @@ def limbs(editor: PoseEditor) -> tuple[dict[str, dict[int, float]], np.ndarray]:
             for person in range(editor.examples):
                 editor.person = person
                 editor.set_pose(pose)
-                found.append(share_drawn(editor.full_picture(), pose, limb))
+                found.append(share_drawn(editor.full_picture(), pose, limb, editor.size))
                 row += [editor.full_picture()] if person == 0 else []
             shares[limb][angle] = float(np.mean(found))
         rows.append(np.hstack(row))

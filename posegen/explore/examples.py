@@ -43,15 +43,25 @@ class Sitter(NamedTuple):
 
 
 @cache
-def example_people(size: int) -> dict[str, Sitter]:
-    "Standing people by their clothes, in pictures of `size` pixels a side. `UserError` without embreex."
+def example_people(size: int, large: int | None = None) -> dict[str, Sitter]:
+    """Standing people by their clothes, in pictures of `size` pixels a side, and as portraits of `large` pixels.
+
+    `UserError` without embreex.
+    """
     people = {}
     for index in PEOPLE:
         look = draw_look(PEOPLE_SEED, index)
-        random = np.random.default_rng([PEOPLE_SEED, index, 7])
-        picture, keypoints, _ = photograph(dress(look), View("front", "full", "stand"), size, random)
+        dressed, portrait = dress(look), None
+        for side in (large, size):
+            if side is not None:
+                random = np.random.default_rng([PEOPLE_SEED, index, 7])
+                picture, keypoints, outline = photograph(
+                    dressed, View("front", "full", "stand"), side, random
+                )
+                if side == large:
+                    portrait = Portrait(picture, keypoints, outline.astype(np.float32))
         person = {"female": "woman", "male": "man"}[look.gender]
-        people[f"{person}, {look.outfit}, {look.hairstyle} hair"] = Sitter(picture, keypoints)
+        people[f"{person}, {look.outfit}, {look.hairstyle} hair"] = Sitter(picture, keypoints, portrait)
     return people
 
 # %% ../../nbs/explore/02_examples.ipynb #d97be5d2
