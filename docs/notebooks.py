@@ -178,7 +178,7 @@ def execute_all(notebooks: Notebooks, root: Path, cache: Path, workers: int) -> 
 
 
 def run_experiments(root: Path, work: Path) -> None:
-    "Run all experiments with the preset `test`; like every run, this does only what has changed."
+    "Run the report's experiments with the preset `test`; like every run, this does only what has changed."
     log = work / "experiments.log"
     print(
         f"experiments with the preset test; minutes the first time, then what has changed (log: {log})",
@@ -190,8 +190,6 @@ def run_experiments(root: Path, work: Path) -> None:
         "reproduce",
         "--preset",
         "test",
-        "--seeds",
-        "1",
         "--runs",
         str(place / "runs"),
         "--figures",

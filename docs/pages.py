@@ -18,7 +18,13 @@ from .reference import overview_page, reference_page, sentence_of
 
 LONG_TEST = 12  # lines; longer tests are folded away
 WIDGET = "application/vnd.jupyter.widget-view+json"
-RESULTS = {"figures": "Results", "figures/claims": "The report's claims", "figures/gpu": "Results on a GPU"}
+RESULTS = {
+    "figures": "Results",
+    "figures/claims": "The report's claims",
+    "figures/copying": "The G1 that copies: seeds and variants",
+    "figures/future": "Pose and appearance apart",
+    "figures/gpu": "Results on a GPU",
+}
 PROSE = ("CONTRIBUTING.md", "CHANGELOG.md")  # beside the README, where they are
 FILES = ("LICENSE", "NOTICE")
 OVERVIEW = "api/modules.md"
@@ -119,7 +125,7 @@ def copy(paths: list[Path], folder: Path) -> None:
 
 def copy_pictures(root: Path, text: str, source: Path) -> None:
     "Copy the pictures that a text of the project shows to where its page looks for them."
-    for path in re.findall(r'(?:<img [^>]*?src="|\]\()([^")\s]+\.(?:png|svg))', text):
+    for path in re.findall(r'(?:<img [^>]*?src="|\]\()([^")\s]+\.(?:png|svg|gif|jpe?g))', text):
         if (root / path).is_file():
             copy([root / path], source / os.path.dirname(path))
 
@@ -287,9 +293,10 @@ def shown_outputs(cell: NotebookNode, outputs: list, widget: str) -> list[Notebo
 
 
 def readable(output: NotebookNode | dict) -> NotebookNode:
-    "An output that a page can show: without this machine's temporary folders, and of a widget only a word."
-    temporary = re.escape(tempfile.gettempdir()) + r"/(tmp\w+/)?"
-    output = nbformat.from_dict(json.loads(re.sub(temporary, "…/", json.dumps(output, ensure_ascii=False))))
+    "An output that a page can show: without this machine's folders, and of a widget only a word."
+    text = json.dumps(output, ensure_ascii=False).replace(f"{Path(__file__).resolve().parents[1]}/", "")
+    text = re.sub(re.escape(tempfile.gettempdir()) + r"/(tmp\w+/)?", "…/", text)
+    output = nbformat.from_dict(json.loads(text))
     if WIDGET in output.get("data", {}):
         word = "*(Here is a widget; it works in JupyterLab: `make lab`.)*"
         return nbformat.v4.new_output("display_data", {"text/markdown": word})

@@ -1,6 +1,7 @@
 "Pages on the package: each public name with signature and docstring, read from the source, nothing imported."
 
 import ast
+import json
 import re
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -92,7 +93,9 @@ def entry(node: ast.stmt, name: str, lines: list[str]) -> str:
         return class_entry(node, lines)
     value = ast.unparse(node.value) if node.value else ""
     short = value if len(value) <= 80 else value[:77] + "…"
-    return directive("py:data", name, f":value: {short}" if short else "")
+    return directive(
+        "py:data", name, f":value: {json.dumps(short, ensure_ascii=False)}" if short else ""
+    )  # YAML, as strings of JSON are
 
 
 def class_entry(node: ast.ClassDef, lines: list[str]) -> str:

@@ -22,11 +22,21 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from docs.check import check_site, machine_folders  # noqa: E402
-from docs.notebooks import Notebooks, chapters, execute_all, outputs_of_runs, run_experiments  # noqa: E402
+from docs.notebooks import Notebooks, chapters, execute_all, outputs_of, outputs_of_runs, run_experiments  # noqa: E402
 from docs.pages import make_pages  # noqa: E402
 from posegen.core import UserError  # noqa: E402
 
 INTERACTIVE = "70_explore.ipynb"  # the only experiment that is no step of a run
+# experiments that `posegen reproduce` runs only if it is asked to, as they take long: by option, with their results
+ASKED_FOR = {
+    "--seeds 3": (("55_worlds", "56_trial", "60_claims"), "results-claims"),
+    "--copying": (("57_copying", "58_variant", "59_variants"), "results-copying"),
+    "--future": (("65_apart", "66_future"), "results-future"),
+}
+NOT_RUN = (
+    "*Not run for this site, so without outputs: `posegen reproduce --preset quick {}` runs it. "
+    "[What came out](../../{}.md).*"
+)
 TESTED = (
     "*Shown as it ran with the preset `test`: a few steps, only to prove that everything works. "
     "What the experiments find is on the page [Results](../../results.md).*"
@@ -36,7 +46,8 @@ TESTED = (
 def build(root: Path, work: Path, workers: int, runs: Path) -> Path:
     """Build the site of the project in `root`; returns its folder, in `work` beside what can be used again.
 
-    Experiments are shown from `runs` where the present notebooks ran there, otherwise with the preset `test`.
+    Experiments are shown from `runs` where the present notebooks ran there, otherwise with the preset `test`, and those
+    in `ASKED_FOR` without outputs.
     Raises `UserError` if a notebook fails, Sphinx warns, or the check finds something.
     """
     paths = sorted((root / "nbs" / "experiments").glob("*.ipynb"))
@@ -65,11 +76,17 @@ def build(root: Path, work: Path, workers: int, runs: Path) -> Path:
 
 def experiments(steps: Notebooks, root: Path, work: Path, runs: Path) -> tuple[dict, dict[Path, str]]:
     "Outputs of the experiments by path, and a note on where they come from."
+    asked = {
+        path: NOT_RUN.format(option, page)
+        for path in steps
+        for option, (names, page) in ASKED_FOR.items()
+        if path.stem in names
+    }
     shown = outputs_of_runs(steps, runs)
-    if remaining := {path: notebook for path, notebook in steps.items() if path not in shown}:
+    if remaining := {path: steps[path] for path in steps if path not in shown and path not in asked}:
         run_experiments(root, work)
         shown |= outputs_of_runs(remaining, work / "runs")
-    if missing := [path.name for path in steps if path not in shown]:
+    if missing := [path.name for path in steps if path not in shown and path not in asked]:
         raise UserError(
             f"{missing[0]} was changed while the experiments ran, or is no step of them; build again."
         )
@@ -78,7 +95,8 @@ def experiments(steps: Notebooks, root: Path, work: Path, runs: Path) -> tuple[d
         for path, (preset, _) in shown.items()
         if preset
     }
-    return {path: outputs for path, (_, outputs) in shown.items()}, notes
+    outputs: dict[Path, list] = {path: [[] for _ in outputs_of(steps[path])] for path in asked}
+    return outputs | {path: found for path, (_, found) in shown.items()}, asked | notes
 
 
 def editors(notebooks: Notebooks, root: Path, work: Path) -> dict[Path, str]:

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from posegen.core import UserError
+from posegen.runs.graph import report_jobs
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
@@ -301,3 +302,42 @@ def test_a_kernel_that_dies_is_an_error(tmp_path):
     notebook = nbformat.read(tmp_path / "one.ipynb", 4)
     _, error = execute(tmp_path / "one.ipynb", notebook, ROOT, tmp_path / "kept.json")
     assert "died" in error.lower() and not (tmp_path / "kept.json").exists()
+
+
+def test_every_experiment_has_a_way_onto_the_site():
+    import build_docs
+
+    from docs.pages import RESULTS
+
+    steps = {job.notebook.stem for job in report_jobs("test")}
+    asked = {name for names, _ in build_docs.ASKED_FOR.values() for name in names}
+    there = {path.stem for path in (ROOT / "nbs" / "experiments").glob("*.ipynb")}
+    assert there == steps | asked | {Path(build_docs.INTERACTIVE).stem} and not steps & asked
+    assert {page for _, page in build_docs.ASKED_FOR.values()} < {
+        f"results{where.removeprefix('figures').replace('/', '-')}" for where in RESULTS
+    }
+
+
+def test_outputs_name_no_folder_of_the_clone():
+    from docs.pages import readable
+
+    said = readable(
+        nbformat.v4.new_output("stream", text=f"weights {ROOT.resolve()}/posegen/assets/a.safetensors")
+    )
+    assert said.text == "weights posegen/assets/a.safetensors"
+
+
+@needs_sphinx
+def test_the_projects_own_pages_are_built_without_a_warning(tmp_path):
+    import build_docs
+
+    from docs.check import check_site, machine_folders
+    from docs.notebooks import chapters, outputs_of
+    from docs.pages import make_pages
+
+    paths = sorted((ROOT / "nbs" / "experiments").glob("*.ipynb"))
+    notebooks = chapters(ROOT) | {path: nbformat.read(path, 4) for path in paths}
+    outputs = {path: [[] for _ in outputs_of(notebook)] for path, notebook in notebooks.items()}
+    make_pages(ROOT, tmp_path / "source", notebooks, outputs, {}, {})
+    build_docs.run_sphinx(tmp_path / "source", tmp_path / "site", tmp_path, 2)
+    assert check_site(tmp_path / "site", machine_folders(ROOT)) == []
