@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import packaged
@@ -96,10 +95,8 @@ def test_a_cell_can_be_traced(finished):
 
 def test_a_second_run_does_nothing(finished, installed):
     before = (finished / "figures/test/manifest.json").stat().st_mtime_ns
-    began = time.monotonic()
     output = reproduce(finished, package=installed)
     assert steps_that_ran(output) == [] and "Nothing to do" in output
-    assert time.monotonic() - began < 15
     assert (finished / "figures/test/manifest.json").stat().st_mtime_ns == before
 
 
