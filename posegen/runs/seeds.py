@@ -240,8 +240,8 @@ APART: dict[str, dict[str, Any]] = {  # variant -> settings of the model that di
 }
 APART_GROUPS = {  # job -> the variants that it trains
     "main": ("main",),
-    "controls": ("short", "plain", "no_kl", "no_appearance"),
     "labels": tuple(variant for variant in APART if variant.startswith("labels")),
+    "controls": ("short", "plain", "no_kl", "no_appearance"),
 }
 LONG = ("main",)
 REFINED = ("unopposed", "triplet", "wgan_triplet")
@@ -282,7 +282,7 @@ def apart_changes(config: Config) -> dict[str, Any]:
 
 
 def apart_jobs(setting: Setting, config: Config, prepare: Job) -> list[Job]:
-    "The variants of one seed, and what refines the first of them."
+    "The variants of one seed, and what refines the first of them; those that take longest come first."
     common, data = apart_changes(config), prepare.outputs[0]
     trained = []
     for group, variants in APART_GROUPS.items():
@@ -313,7 +313,7 @@ def apart_jobs(setting: Setting, config: Config, prepare: Job) -> list[Job]:
         changes=dict(width=common["width"], stage2_steps=max(2, config.stage2_steps // 5)),
         packages=("scikit-image", "ai-edge-litert"),
     )
-    return [*trained, refined]
+    return [trained[0], refined, *trained[1:]]
 
 # %% ../../nbs/runs/04_seeds.ipynb #ece3ee50
 def future_jobs(
@@ -332,13 +332,15 @@ def future_jobs(
     into = Path(figures or ("figures" if preset == "quick" else f"figures/{preset}")) / "future"
     prepare, *others = report_jobs(preset, "embedded", overrides, str(root), str(into))
     first_stages = [job for job in others if job.name in ("stage1", "warping-stage1")]
-    trained, folders = [], []
+    of_seeds, folders = [], []
     for number in range(seeds):
         seed = config.seed + number
         folder, prefix = (root / f"seed_{seed}", f"seed {seed}: ") if number else (root, "")
         setting = Setting(preset, {**overrides, "seed": seed}, folder, prefix=prefix)
-        trained += apart_jobs(setting, config, prepare)
+        of_seeds.append(apart_jobs(setting, config, prepare))
         folders.append(str(folder))
+    # the long jobs of every seed before the short ones of any, so that none runs alone at the end
+    trained = [job for jobs in zip(*of_seeds) for job in jobs]
     needs = (prepare, *first_stages, *trained)
     future = Setting(preset, overrides, root).job(
         "future",
