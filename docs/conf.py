@@ -2,12 +2,16 @@
 
 import os
 import re
+import sys
 from configparser import ConfigParser
 from html import escape
 from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from docs.sidebar import Sidebars  # noqa: E402
 
 settings = ConfigParser(delimiters=["="], interpolation=None)
 settings.read(Path(__file__).parent.parent / "settings.ini", encoding="utf-8")
@@ -66,4 +70,5 @@ def visit_math(self, node: nodes.Node) -> None:
 
 
 def setup(app) -> None:
+    app.connect("html-page-context", Sidebars(), priority=400)  # the theme's own stands at 500
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))

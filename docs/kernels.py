@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -66,6 +67,7 @@ def become_kernel(arguments: list[str], folder: str, environment: dict[str, str]
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # what the imports above found may be another place than the environment's
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)  # the pipes belong to the process that forks
     os.dup2(2, 1)

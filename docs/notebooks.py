@@ -10,7 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from posegen.core import UserError
+from posegen.system.processes import end_with_parent
 from posegen.system.provenance import code_hash, text_hash
 
 if TYPE_CHECKING:
@@ -115,6 +118,7 @@ def client_of(notebook: NotebookNode, folder: Path, sockets: str) -> "NotebookCl
         timeout=600,
         kernel_name="python3",
         skip_cells_with_tag="skip-execution",
+        shutdown_kernel="immediate",  # a kernel that is asked to end takes two seconds; many chapters take less
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
         config=reached,
         resources=dict(metadata=dict(path=str(folder))),
@@ -140,6 +144,7 @@ def execute(path: Path, notebook: NotebookNode, root: Path, kept: Path) -> tuple
     began = time.monotonic()
     try:
         with tempfile.TemporaryDirectory() as sockets, forked_kernels():
+            os.environ["TMPDIR"] = sockets  # a kernel that is killed tidies nothing up
             client_of(notebook, path.parent, sockets).execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         return time.monotonic() - began, re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
@@ -157,7 +162,7 @@ def execute_all(notebooks: Notebooks, root: Path, cache: Path, workers: int) -> 
     kept = {path: cache / path.relative_to(root).with_suffix(".json") for path in notebooks}
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the notebooks share the cores
     failed = []
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=end_with_parent, initargs=(os.getpid(),)) as pool:
         tasks = {
             path: pool.submit(execute, path, notebook, root, kept[path])
             for path, notebook in notebooks.items()
@@ -177,34 +182,40 @@ def execute_all(notebooks: Notebooks, root: Path, cache: Path, workers: int) -> 
     return {path: json.loads(kept[path].read_text())["outputs"] for path in notebooks}
 
 
-def run_experiments(root: Path, work: Path) -> None:
-    "Run the report's experiments with the preset `test`; like every run, this does only what has changed."
+@contextmanager
+def experiments_running(root: Path, work: Path) -> Iterator[None]:
+    """Run the report's experiments with the preset `test` meanwhile; like every run, this does only what has changed.
+
+    At the end they are done, or after an error stopped. Raises `UserError` if they fail."""
     log = work / "experiments.log"
     print(
         f"experiments with the preset test; minutes the first time, then what has changed (log: {log})",
         flush=True,
     )
-    command = "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = (
+        "import sys; from posegen.cli import main; from posegen.system.processes import end_with_parent; "
+        f"end_with_parent({os.getpid()}); sys.exit(main(sys.argv[1:]))"
+    )
     place = work.relative_to(root) if work.is_relative_to(root) else work  # the notebooks print it
-    words = [
-        "reproduce",
-        "--preset",
-        "test",
-        "--runs",
-        str(place / "runs"),
-        "--figures",
-        str(place / "figures"),
-    ]
+    words = ["reproduce", "--preset", "test"]
+    words += ["--runs", str(place / "runs"), "--figures", str(place / "figures")]
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w") as stream:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-c", command, *words],
             cwd=root,
             stdout=stream,
             stderr=subprocess.STDOUT,
             env=os.environ | dict(PYTHONPATH=str(root)),
         )
-    if done.returncode:
+    try:
+        yield
+        failed = process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+    if failed:
         raise UserError(f"The experiments failed with the preset test; the log is {log}.")
 
 

@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,9 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from docs.check import check_site, machine_folders  # noqa: E402
-from docs.notebooks import Notebooks, chapters, execute_all, outputs_of, outputs_of_runs, run_experiments  # noqa: E402
+from docs.notebooks import Notebooks, chapters, execute_all, experiments_running, outputs_of, outputs_of_runs  # noqa: E402
 from docs.pages import make_pages  # noqa: E402
 from posegen.core import UserError  # noqa: E402
+from posegen.system.processes import end_with_parent  # noqa: E402
 
 INTERACTIVE = "70_explore.ipynb"  # the only experiment that is no step of a run
 # experiments that `posegen reproduce` runs only if it is asked to, as they take long: by option, with their results
@@ -50,6 +53,9 @@ def build(root: Path, work: Path, workers: int, runs: Path) -> Path:
     in `ASKED_FOR` without outputs.
     Raises `UserError` if a notebook fails, Sphinx warns, or the check finds something.
     """
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", "1"
+    )  # all that runs here shares the cores: waiting threads take them
     paths = sorted((root / "nbs" / "experiments").glob("*.ipynb"))
     notebooks = chapters(root) | {path: nbformat.read(path, 4) for path in paths}
     steps = {
@@ -59,10 +65,18 @@ def build(root: Path, work: Path, workers: int, runs: Path) -> Path:
     }
     alone = {path: notebook for path, notebook in notebooks.items() if path not in steps}
     site = work / "site"
-    outputs = execute_all(alone, root, work / "outputs", workers)
-    shown, notes = experiments(steps, root, work, runs)
-    widgets = editors(alone, root, work)
-    for gone in make_pages(root, work / "source", notebooks, outputs | shown, notes, widgets):
+    shown, asked = outputs_of_runs(steps, runs), not_run(steps)
+    remaining = {path: steps[path] for path in steps if path not in shown and path not in asked}
+    watched = dict(initializer=end_with_parent, initargs=(os.getpid(),))
+    with ProcessPoolExecutor(1, **watched) as aside:  # each of the three leaves a core idle at times
+        widgets = aside.submit(editors, [*alone], root, work)
+        with experiments_running(root, work) if remaining else nullcontext():
+            outputs = execute_all(alone, root, work / "outputs", workers)
+    shown |= outputs_of_runs(remaining, work / "runs")
+    outputs |= {path: [[] for _ in outputs_of(steps[path])] for path in asked}
+    outputs |= {path: found for path, (_, found) in shown.items()}
+    notes = asked | notes_on(steps, outputs, shown)
+    for gone in make_pages(root, work / "source", notebooks, outputs, notes, widgets.result()):
         (site / gone).with_suffix(".html").unlink(missing_ok=True)
     run_sphinx(work / "source", site, work, workers)
     for made in (work / "editor", work / "runtime") if (work / "editor").is_dir() else ():
@@ -74,34 +88,32 @@ def build(root: Path, work: Path, workers: int, runs: Path) -> Path:
     return site
 
 
-def experiments(steps: Notebooks, root: Path, work: Path, runs: Path) -> tuple[dict, dict[Path, str]]:
-    "Outputs of the experiments by path, and a note on where they come from."
-    asked = {
+def not_run(steps: Notebooks) -> dict[Path, str]:
+    "Notes on the experiments that are shown without outputs, by path."
+    return {
         path: NOT_RUN.format(option, page)
         for path in steps
         for option, (names, page) in ASKED_FOR.items()
         if path.stem in names
     }
-    shown = outputs_of_runs(steps, runs)
-    if remaining := {path: steps[path] for path in steps if path not in shown and path not in asked}:
-        run_experiments(root, work)
-        shown |= outputs_of_runs(remaining, work / "runs")
-    if missing := [path.name for path in steps if path not in shown and path not in asked]:
+
+
+def notes_on(steps: Notebooks, outputs: dict, shown: dict[Path, tuple[str, list]]) -> dict[Path, str]:
+    "Where the outputs of experiments come from, by path; raises `UserError` if there are none."
+    if missing := [path.name for path in steps if path not in outputs]:
         raise UserError(
             f"{missing[0]} was changed while the experiments ran, or is no step of them; build again."
         )
-    notes = {
+    return {
         path: TESTED if preset == "test" else f"*Shown as it ran with the preset `{preset}`.*"
         for path, (preset, _) in shown.items()
         if preset
     }
-    outputs: dict[Path, list] = {path: [[] for _ in outputs_of(steps[path])] for path in asked}
-    return outputs | {path: found for path, (_, found) in shown.items()}, asked | notes
 
 
-def editors(notebooks: Notebooks, root: Path, work: Path) -> dict[Path, str]:
+def editors(paths: list[Path], root: Path, work: Path) -> dict[Path, str]:
     "The pose editor that runs in its page, as HTML by the notebook's path; its files lie in `work`."
-    path = next((path for path in notebooks if path.name == INTERACTIVE), None)
+    path = next((path for path in paths if path.name == INTERACTIVE), None)
     if path is None:
         return {}
     from docs.network import editor_html, fetch_runtime, make_editor  # imports torch, which takes seconds

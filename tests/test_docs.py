@@ -341,3 +341,39 @@ def test_the_projects_own_pages_are_built_without_a_warning(tmp_path):
     make_pages(ROOT, tmp_path / "source", notebooks, outputs, {}, {})
     build_docs.run_sphinx(tmp_path / "source", tmp_path / "site", tmp_path, 2)
     assert check_site(tmp_path / "site", machine_folders(ROOT)) == []
+
+
+TREE = """<p class="caption"><span class="caption-text">Chapters</span></p>
+<ul class="current">
+<li class="toctree-l1"><a class="reference internal" href="../index.html">Start</a></li>
+<li class="toctree-l1 current"><a class="reference internal" href="00_room.html">Room</a><ul class="current">
+<li class="toctree-l2 current"><a class="current reference internal" href="#">Inside</a></li>
+</ul>
+</li>
+</ul>
+<ul>
+<li class="toctree-l1"><a class="reference internal" href="../../api/room.html">room</a></li>
+<li class="toctree-l1"><a class="reference external" href="https://example.org">elsewhere</a></li>
+</ul>
+"""  # as Sphinx makes it for nbs/room/01_inside.html
+
+
+def test_the_tree_of_pages_is_made_once():
+    from docs.sidebar import Sidebar
+
+    sidebar = Sidebar(TREE, "nbs/room/01_inside.html")
+    assert sidebar.of("nbs/room/01_inside.html") == TREE
+    plain = TREE.replace(' class="current"', "").replace(' current"', '"').replace('"current ', '"')
+    plain = plain.replace('"#"', '"01_inside.html"')
+    top = plain.replace("../../api", "../api").replace("../index", "index")
+    top = top.replace('"00_room', '"room/00_room').replace('"01_inside', '"room/01_inside')
+    assert sidebar.of("nbs/gone.html") == top
+    first = top.replace('href="index.html"', 'href="#"').replace("<ul>", '<ul class="current">', 1)
+    first = first.replace('toctree-l1"', 'toctree-l1 current"', 1).replace(
+        '"reference', '"current reference', 1
+    )
+    assert sidebar.of("nbs/index.html") == first
+    door = sidebar.of("nbs/room/00_room.html")
+    assert door.count("current") == 3 and 'current reference internal" href="#">Room' in door
+    assert 'href="nbs/room/00_room.html"' in sidebar.of("index.html")
+    assert sidebar.of("search.html").count("current") == 0

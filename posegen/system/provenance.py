@@ -69,20 +69,20 @@ def _handed_on(door: Path) -> dict[str, str]:
     root = Path(posegen.__file__).resolve().parent.parent
     package = ".".join(door.parent.relative_to(root).parts)
     return {
-        name: source
-        for source, name in _imports(_tree(door), package, True)
-        if name and source.startswith(PACKAGE)
+        name: source for source, name in _imports_of(door, package) if name and source.startswith(PACKAGE)
     }
 
 # %% ../../nbs/system/04_provenance.ipynb #2ff8941a
-def _tree(path: Path) -> ast.Module:
+def _imports_of(path: Path, module: str) -> tuple[tuple[str, str], ...]:
+    "As `_imports`, of the file of a module; read again only when it has changed."
     state = path.stat()
-    return _read_tree(path, state.st_mtime_ns, state.st_size)
+    return _read_imports(path, module, state.st_mtime_ns, state.st_size)
 
 
 @functools.lru_cache(maxsize=512)
-def _read_tree(path: Path, *state: int) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _read_imports(path: Path, module: str, *state: int) -> tuple[tuple[str, str], ...]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return tuple(dict.fromkeys(_imports(tree, module, path.stem == "__init__")))
 
 
 def _parsed(source: str) -> ast.Module | None:
@@ -98,9 +98,10 @@ def imported_modules(source: str | Path) -> set[str]:
 
 
 def _imported(source: str | Path, files: dict[str, Path]) -> set[str]:
+    pairs: Iterable[tuple[str, str]]
     if isinstance(source, Path):
-        module = next(name for name, path in files.items() if path == source.resolve())
-        pairs = _imports(_tree(source), module, source.stem == "__init__")
+        here = source.resolve()
+        pairs = _imports_of(here, next(name for name, path in files.items() if path == here))
     else:
         pairs = _imports(_parsed(source) or ast.Module([], []))
     found = {_defining_module(module, name, files) for module, name in pairs}
