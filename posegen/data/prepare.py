@@ -19,7 +19,7 @@ import numpy as np
 from ..core import Config, UserError
 from .dense import find_dense
 from .examples import SPLITS, PackedExample
-from .schema import open_hdf5
+from .schema import has_signature, open_hdf5
 from .sources import Plan, joint_hash, plan_dense, plan_embedded, plan_listing, unpack_examples
 from .store import Store, open_store
 from .writing import write_store
@@ -41,10 +41,13 @@ def _check_out(source: Path, out: Path) -> None:
 
 def _is_store(path: Path) -> bool:
     try:
-        with open_hdf5(path) as file:
-            return "schema" in file.attrs
-    except (UserError, OSError, RuntimeError):
+        signed = path.is_file() and has_signature(path)
+    except OSError:
+        signed = False
+    if not signed:
         return False
+    with open_hdf5(path, "choose another name") as file:  # locked or damaged: it says so
+        return "schema" in file.attrs
 
 # %% ../../nbs/data/09_prepare.ipynb #648db0b5
 BYTES_PER_PIXEL = 1.0  # what a compressed photograph takes, with room to spare (measured: 0.8)

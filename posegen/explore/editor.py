@@ -25,7 +25,14 @@ from ..core import DEFAULT_WEIGHTS, UserError
 from .examples import Sitter, example_people, example_poses
 from .widgets import NewestOnly, Widget, asset, png, read_png
 from ..photos.framing import Window, check_person, cut_out, frame_person, into_frame
-from ..photos.inputs import find_person, given_pose, is_keypoint_file, read_given, read_photo
+from posegen.photos.inputs import (
+    check_pose_file,
+    find_person,
+    given_pose,
+    is_keypoint_file,
+    read_given,
+    read_photo,
+)
 from ..photos.keypoints import write_openpose_json
 from ..pose import KEYPOINTS
 from ..report.grids import skeleton_picture
@@ -251,6 +258,7 @@ def set_pose(self: PoseEditor, pose: np.ndarray | str | Path) -> None:
         if is_keypoint_file(path):
             pose, messages = framed_pose(self.transfer, path)
         else:
+            check_pose_file(path)
             found = framed_photo(self.transfer, path)
             pose, messages, picture = found.person.keypoints, found.messages, png(found.large)
     self.keypoints = given_pose(pose, "only", "the pose").tolist()

@@ -123,7 +123,7 @@ class People:
 def _side(value: Any, where: str) -> float:
     if type(value) not in (int, float) or not 1 <= value <= FARTHEST:
         raise UserError(
-            f"{where} names a canvas side of {_shown(value)}; give its width and height in pixels, 1 or more."
+            f"{where} names a canvas side of {_shown(value)}; give its width and height in pixels, 1 to {FARTHEST:,}."
         )
     return float(value)
 

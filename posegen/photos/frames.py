@@ -61,8 +61,11 @@ def zeros_out(many: Sequence[People], zero: str = "auto") -> tuple[list[People],
 
 def about_zeros(where: str | Path, number: int) -> list[str]:
     "What the user should know about keypoints that `zeros_out` took away."
-    text = f"{where} has {number} keypoints at (0, 0), away from their bodies: they are taken for missing."
-    return [text] if number else []
+    of_one = f"{where} has one keypoint at (0, 0), away from its body: it is taken for missing."
+    of_several = (
+        f"{where} has {number} keypoints at (0, 0), away from their bodies: they are taken for missing."
+    )
+    return [of_one if number == 1 else of_several] if number else []
 
 # %% ../../nbs/photos/13_frames.ipynb #9f5a787c
 FRACTION_REACH = 3.0  # no person in pixels lies within so many of the corner
@@ -91,6 +94,12 @@ def are_fractions(many: Sequence[People]) -> bool:
     return True
 
 # %% ../../nbs/photos/13_frames.ipynb #b4ee35bf
+_SHAPE_HINT = (
+    'add "canvas_width" and "canvas_height" in pixels to the file, or run OpenPose with --keypoint_scale 0.'
+)
+_LABEL_HINT = (
+    "put its image beside it, under the same name, or into a folder images where the file lies in labels."
+)
 SHAPES_APART = 1.25  # ratio of two aspect ratios: more than rounding to multiples of 64 makes of 256
 
 
@@ -102,8 +111,8 @@ def in_pixels(people: People, fractions: bool, size: tuple[float, float] | None)
     canvas = people.canvas
     if fractions and canvas is None and size is None:
         raise UserError(
-            f"{people.where} holds positions as fractions of an image whose shape it does not tell: add "
-            '"canvas_width" and "canvas_height" in pixels to the file, or run OpenPose with --keypoint_scale 0.'
+            f"{people.where} holds positions as fractions of an image whose shape it does not tell: "
+            + (_LABEL_HINT if people.where.lower().endswith(".txt") else _SHAPE_HINT)
         )
     if canvas and size:
         _check_shape(people.where, canvas, size)
@@ -188,6 +197,14 @@ def check_frames(where: str | Path, poses: Sequence[tuple[Path, np.ndarray]]) ->
     poses = [(path, pose) for path, pose in poses if (pose[:, 2] > 0).any()]
     sample = poses[:: max(1, len(poses) // _LOOKS)]
     looked = [(pose, size) for path, pose in sample if (size := image_size(path))]
+    before = [_places([pose]) for pose, _ in looked if (_places([pose]) < 0).any(1).mean() > 0.5]
+    if len(before) > len(looked) / 4:
+        x, y = np.concatenate(before).min(0)
+        raise UserError(
+            f"Keypoints in {where} lie left of their images or above them (they begin at x {x:.0f}, y {y:.0f}), so "
+            "they count from another point than the upper left corner: write them from there, or say "
+            "--rule frame=own if most of each body is really cut off."
+        )
     reaches = [(max(size), _places([pose]).max()) for pose, size in looked]
     beyond = [(side, reach) for side, reach in reaches if reach > _GUESSED * side]
     if len(beyond) > len(looked) / 4:

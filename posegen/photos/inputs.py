@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['LONGEST_SIDE', 'BAND_PIXELS', 'Photo', 'small_rgb', 'read_photo', 'is_keypoint_file', 'GivenPose', 'people_in',
-           'read_given', 'read_pose', 'given_pose', 'find_person', 'check_inside']
+           'check_pose_file', 'read_given', 'read_pose', 'given_pose', 'find_person', 'check_inside']
 
 # %% ../../nbs/photos/10_inputs.ipynb #99f6115a
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,11 +25,20 @@ from posegen.photos.frames import (
     are_fractions,
     as_framed,
     check_together,
+    image_size,
     in_pixels,
     upright_size,
     zeros_out,
 )
-from .images import as_rgb, check_size, open_image, turn_upright
+from posegen.photos.images import (
+    IMAGE_SUFFIXES,
+    READABLE,
+    as_rgb,
+    check_size,
+    file_kind,
+    open_image,
+    turn_upright,
+)
 from .keypoints import choose_person, read_table
 from .names import NameIndex
 from .trust import DOUBTFUL, REFUSED, about_proportions, choose_judged, judged_people
@@ -140,12 +150,35 @@ def _means(name: str | int | None, photo: str) -> bool:
 
 
 def people_in(file: str) -> list[People]:
-    "The people of each image in a keypoint file of any kind, as they stand in it."
+    "The people of each image in a keypoint file of any kind, as they stand in it; labels with their image's shape."
     if file.lower().endswith(".csv"):
         return read_table(file)
     if file.endswith("_candidate.txt"):
         return [candidate_people(file, file.removesuffix("_candidate.txt") + "_subset.txt")]
-    return [label_people(file)] if file.lower().endswith(".txt") else read_json_people(file)
+    if file.lower().endswith(".txt"):
+        return [replace(label_people(file), canvas=_labelled_size(Path(file)))]
+    return read_json_people(file)
+
+
+def _labelled_size(file: Path) -> tuple[int, int] | None:
+    "Width and height of the image of Ultralytics' labels: it lies beside them, or in `images` if they lie in `labels`."
+    absolute = file.absolute()
+    places, above = [absolute.parent], list(absolute.parent.parts)
+    if "labels" in above:
+        last = len(above) - 1 - above[::-1].index("labels")
+        places.append(Path(*above[:last], "images", *above[last + 1 :]))
+    endings = [ending for suffix in sorted(IMAGE_SUFFIXES) for ending in (suffix, suffix.upper())]
+    images = (place / (file.stem + ending) for place in places for ending in endings)
+    return next((size for image in images if image.is_file() and (size := image_size(image))), None)
+
+
+def check_pose_file(path: str | Path) -> None:
+    "Raise `UserError` for a file that is neither a picture, broken or whole, nor called as keypoints are."
+    if os.path.isfile(path) and not is_keypoint_file(path) and file_kind(path) is None:
+        raise UserError(
+            f"{path} is neither a picture ({READABLE}) nor a file of keypoints (.csv, .json, .txt); write the pose "
+            "into one of these."
+        )
 
 # %% ../../nbs/photos/10_inputs.ipynb #e837b70e
 def read_given(

@@ -17,6 +17,7 @@ from ..photos.framing import Framing, check_person, cut_out, frame_person, into_
 from posegen.photos.inputs import (
     Photo,
     check_inside,
+    check_pose_file,
     given_pose,
     is_keypoint_file,
     read_given,
@@ -63,6 +64,8 @@ def wanted_pose(
     elif isinstance(pose, np.ndarray) and (pose.dtype != np.uint8 or pose.shape == (len(KEYPOINTS), 3)):
         wanted, name = given_pose(pose, person, "the pose"), "the pose"
     else:
+        if isinstance(pose, (str, Path)):
+            check_pose_file(pose)
         photo = read_photo(pose, "the photo of the pose")
         (wanted, messages), name = find(photo), photo.name
     check_person(wanted, name)

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from bounded import within_bounds
 
-from posegen.core import UserError
+from posegen.core import UserError, preset
 from posegen.data.dense import PARTS, dense_image, find_dense, fingerprints, read_dense, write_dense
 from posegen.data.examples import Example
+from posegen.data.prepare import prepare
 from posegen.data.store import COLUMNS, open_store
 from posegen.data.writing import write_store
 from posegen.photos.estimators import Journal
@@ -398,6 +399,7 @@ def test_a_locked_store(spoiled):
         fcntl.flock(holder, fcntl.LOCK_EX)
         sentence = refused(lambda: open_store(path), "is locked by another program")
         assert "prepare" not in sentence
+        refused(lambda: prepare("embedded", path, preset("test")), "is locked by another program")
     assert len(open_store(path)) == 6
 
 

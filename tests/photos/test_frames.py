@@ -18,6 +18,7 @@ from posegen.photos.keypoints import (
 from posegen.photos.layouts import Rules, list_source
 from posegen.pose import KEYPOINTS
 from posegen.transfer import own_pose, wanted_pose
+from posegen.transfer.sequences import read_motion
 
 SIZES = [(256, 256), (300, 420), (640, 400), (512, 768)]  # of the photos: square, upright, wide
 STANDING = trees.STANDING / 256  # fractions of a picture
@@ -193,6 +194,60 @@ def test_keypoints_of_larger_pictures_are_refused(photos):
     keys = write_each(photos, lambda width, height: openpose(STANDING * (4 * width, 4 * height)))
     with pytest.raises(UserError, match="lie beyond their images, .* --rule frame=256, .*frame=512x768"):
         list_source(photos, keypoints=keys)
+
+
+@pytest.mark.parametrize(
+    ("origin", "refused"), [((0.5, 0.5), True), ((1, 0), True), ((0, 1), True), ((0.1, 0.05), False)]
+)
+def test_keypoints_that_count_from_elsewhere_are_refused(photos, origin, refused):
+    "From the middle of each picture, or from its right or lower edge; a person half out of the picture may be."
+    keys = write_each(photos, lambda width, height: openpose((STANDING - origin) * (width, height)))
+    if refused:
+        with pytest.raises(UserError, match="lie left of their images or above .*--rule frame=own"):
+            list_source(photos, keypoints=keys)
+    listing = list_source(photos, keypoints=keys, rules=Rules(frame="own" if refused else "auto"))
+    assert len(listing.entries) == 12
+    for name, pose in poses_of(listing).items():
+        there = (STANDING - origin) * Image.open(photos / name).size
+        assert np.abs(pose[:, :2] - there).max() < 0.01
+
+
+@pytest.mark.parametrize("place", ["beside", "images", "missing"])
+def test_the_labels_of_one_photo_as_a_pose(tmp_path, place):
+    "Ultralytics writes fractions of the image, which lies beside the labels, or in `images` for `labels`."
+    labels = tmp_path / "data/labels/val/p.txt"
+    labels.parent.mkdir(parents=True)
+    points = np.column_stack([np.array(coco(STANDING)).reshape(-1, 3)[:, :2], np.full(17, 2.0)])
+    labels.write_text(" ".join(f"{one:.6f}" for one in [0, 0.5, 0.5, 0.4, 0.9, *points.ravel()]))
+    image = {"beside": labels.with_suffix(".JPG"), "images": tmp_path / "data/images/val/p.png"}.get(place)
+    if image is None:
+        with pytest.raises(UserError, match="put its image beside it, under the same name, or into a folder"):
+            read_given(labels)
+        return
+    image.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (300, 420)).save(image)
+    given = read_given(labels)
+    rows = [KEYPOINTS.index(name) for name in ("nose", "right_wrist", "left_ankle")]
+    assert np.abs(given.pose[rows, :2] - STANDING[rows] * (300, 420)).max() < 0.01
+    assert given.canvas == (300, 420)
+    labels.with_name("q.txt").write_text(labels.read_text())
+    Image.open(image).save(image.with_stem("q"))
+    moving = read_motion([labels, labels.with_name("q.txt")]).poses
+    assert np.abs(moving - given.pose).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    "name", ["p.npy", "p.npz", "p.pkl", "p.jsonl", "p.yaml", "p.xml", "p.tsv", "pose", "p.m"]
+)
+def test_poses_in_forms_that_are_not_read(tmp_path, name):
+    np.save(tmp_path / "p.npy", np.zeros((18, 3)))
+    np.savez(tmp_path / "p.npz", pose=np.zeros((18, 3)))
+    for other in ("p.pkl", "p.jsonl", "p.yaml", "p.xml", "p.tsv", "pose", "p.m"):
+        (tmp_path / other).write_text("keypoints: [1, 2, 3]")
+    with pytest.raises(
+        UserError, match=rf"{name} is neither a picture .* nor a file of keypoints \(.csv, .json"
+    ):
+        wanted_pose(tmp_path / name, "largest", find=None)
 
 
 @pytest.mark.parametrize("where", [(0.0, 0.0), (0.3, 0.1), (0.5, 0.5), (0.1, 0.6)])
