@@ -5,7 +5,8 @@
 A FOLDER holds photographs of different people: each is drawn in the poses of `--partners` others, without a true
 target. A folder that holds `character_sheet.jpg` somewhere below (PyPI package openpeople, MIT: synthetic photographs)
 gives each person's four views in all twelve pairs, with their targets; `--one-person` folders, such as frames of a
-video, give twelve pairs with targets each. It prints, for each of the three kinds, with 95% intervals over people:
+video, give 48 pairs with targets each. It prints, for each of the three kinds, with 95% intervals over people, of one
+person over twelve stretches of the folder, which say nothing about other people:
 
 - the share of keypoints within a fifth of the trunk (PCK@0.2) that the estimator finds on the result, on the true
   photograph of the pose, and their ratio;
@@ -39,7 +40,7 @@ from posegen.transfer.model import Transfer
 SHEET = "character_sheet.jpg"
 PANELS = ((76, 540), (672, 1132), (1268, 1724), (1864, 2320))  # left and right of the four views
 ROWS = (892, 1624)  # their top and bottom
-PAIRS_OF_ONE = 12
+PAIRS_OF_ONE, STRETCHES = 48, 12
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
@@ -98,7 +99,15 @@ def one_person_pairs(folder: Path, estimator: MediaPipeEstimator) -> Iterator[Pa
     "Pictures of one person, spread over the folder: each to the one half of the folder further."
     paths = pictures(folder)
     chosen = [paths[k] for k in np.linspace(0, len(paths) - 1, PAIRS_OF_ONE).round().astype(int)]
-    shown = views(str(folder), [np.asarray(read_image(path)) for path in chosen], estimator)
+    shown = [
+        view
+        for number, path in enumerate(chosen)
+        for view in views(
+            f"{folder}, stretch {number * STRETCHES // len(chosen)}",
+            [np.asarray(read_image(path))],
+            estimator,
+        )
+    ]
     for number, photo in enumerate(shown):
         yield Pair("one person", photo, shown[(number + len(shown) // 2) % len(shown)], True)
 
@@ -165,7 +174,8 @@ def measure(
 
 def report(kind: str, people: list[str], rows: list[dict[str, float]]) -> None:
     "Print the means of one kind of pairs, with their intervals over people."
-    print(f"\n{kind}: {len(rows)} pairs of {len(set(people))} people")
+    groups = "people" if kind != "one person" else "stretches"
+    print(f"\n{kind}: {len(rows)} pairs of {len(set(people))} {groups}")
     for name in rows[0]:
         values = np.array([row[name] for row in rows])
         known = np.isfinite(values)

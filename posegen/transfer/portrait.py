@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['LEAST_HELD', 'WIDE_HEAD', 'UNLIKE', 'BEHIND', 'GRAIN', 'CROWN', 'NAPE', 'MOST_STRANDS', 'EDGE', 'HIDES', 'BARE',
            'SKIN', 'SURE_SKIN', 'GROWN', 'NARROW', 'LARGEST', 'capsules', 'guided', 'of_the_head', 'unlike_the_wall',
-           'outline_of', 'facing', 'without_face', 'with_head', 'without_arms', 'arm_or_body', 'arms_before',
-           'whereabouts', 'Portrait', 'make_portrait']
+           'outline_of', 'facing', 'without_face', 'with_head', 'without_arms', 'skin_colour', 'arm_or_body',
+           'arms_before', 'whereabouts', 'Portrait', 'make_portrait']
 
 # %% ../../nbs/transfer/04_portrait.ipynb #d71557ff
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from torch import Tensor
 from ..photos.framing import Window, cut_out, into_frame
 from ..photos.inputs import Photo, read_photo
 from ..pose import keypoint
-from .belonging import body_alone, masks_of, of_part, part_of, unlikeness
+from .belonging import masks_of, of_part, part_of, unlikeness
 from .filling import filled, filled_from_beside, without_person
 from ..warping.parts import HEAD_ABOVE_NECK, PARTS
 
@@ -230,6 +230,17 @@ SKIN, SURE_SKIN = (
 )  # and of arm and face: from there on no skin; up to there skin, whatever the body is like
 
 
+def skin_colour(colours: Tensor, keypoints: np.ndarray, size: int) -> Tensor | None:
+    "The colour (1, 3, 1, 1) of a face in a picture (1, 3, s, s), if any; the pose (18, 3) is in pixels of `size`."
+    face, side = keypoints[list(_FACE)], colours.shape[-1]
+    if not (face[:, 2] > 0).any():
+        return None
+    edge = max(1, round(EDGE * side))
+    at = face[face[:, 2] > 0, 1::-1].mean(0) * side / size
+    y, x = at.round().astype(int).clip(edge, side - 1 - edge)
+    return colours[:, :, y - edge : y + edge + 1, x - edge : x + edge + 1].mean((2, 3), keepdim=True)
+
+
 def arm_or_body(picture: np.ndarray, person: np.ndarray, keypoints: np.ndarray) -> tuple[Tensor, Tensor]:
     """Of each pixel, whether an arm there is bare, and whether its colour is the arm's, not that of the body beside.
 
@@ -252,11 +263,8 @@ def arm_or_body(picture: np.ndarray, person: np.ndarray, keypoints: np.ndarray) 
         for one, other in ((arm, body), (colours, body), (colours, arm))
     )
     bare = ((unlikeness(arm, body)[0, 0] - BARE[0]) / (BARE[1] - BARE[0])).clamp(0, 1)
-    face = keypoints[list(_FACE)]
-    if (face[:, 2] > 0).any():
-        at = face[face[:, 2] > 0, 1::-1].mean(0) * side / len(picture)
-        y, x = at.round().astype(int).clip(edge, side - 1 - edge)
-        skin = colours[:, :, y - edge : y + edge + 1, x - edge : x + edge + 1].mean((2, 3), keepdim=True)
+    skin = skin_colour(colours, keypoints, len(picture))
+    if skin is not None:
         like_skin, skin_itself = (
             ((most - unlikeness(arm, skin)[0, 0]) / (most - least)).clamp(0, 1)
             for least, most in (SKIN, SURE_SKIN)
@@ -346,11 +354,6 @@ class Portrait:
     def uncovered(self) -> np.ndarray:
         "The picture in which no arm hides torso and legs, uint8 (S, S, 3); the picture itself if none does."
         return without_arms(self.picture, self.person, self.keypoints)
-
-    @cached_property
-    def body(self) -> np.ndarray:
-        "Torso and legs spread over everything else, uint8 (S, S, 3)."
-        return body_alone(self.uncovered, self.person, self.keypoints)
 
     def resized(self, size: int) -> "Portrait":
         "The same at another size; itself if it has that size."
