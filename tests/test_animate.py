@@ -16,6 +16,7 @@ from PIL import Image
 from posegen.core import UserError
 from posegen.people import render_people
 from posegen.photos.keypoints import write_keypoint_csv, write_openpose_json
+from posegen.system.locks import lock_folder
 from posegen.transfer import PoseTransfer
 from posegen.transfer.animating import make_scene
 from posegen.transfer.motions import motion
@@ -181,6 +182,60 @@ def test_killed_and_started_again(files, tmp_path):
     subprocess.run([*run, *map(str, words(files, cut, "wave", *more))], check=True, capture_output=True)
     assert cut.read_bytes() == whole.read_bytes()
     assert sorted(os.listdir(tmp_path)) == ["cut.gif", "whole.gif"]
+
+
+@pytest.mark.parametrize("work", [True, False], ids=["before its frames went", "after it"])
+def test_a_folder_that_was_finished_before_the_kill(files, tmp_path, posegen, monkeypatch, work):
+    "The same call has nothing left to do; one whose frames are others writes nothing over them."
+    out, more = tmp_path / "new", ("walk", "--frames", "5")
+    with monkeypatch.context() as kill:
+        if work:
+            kill.setattr("posegen.transfer.animating.shutil.rmtree", lambda *_, **__: None)
+        assert posegen(*words(files, out, *more)).status == 0
+    assert len(list(tmp_path.iterdir())) == 1 + work
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.iterdir()}
+    outcome = posegen(*words(files, out, *more))
+    assert outcome.status == 0, outcome.error
+    for other in (("walk", "--frames", "4"), ("wave", "--frames", "5"), (*more, "--background", "plain")):
+        outcome = posegen(*words(files, out, *other))
+        assert outcome.status == 2 and "holds other things" in outcome.error
+    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["new"], "frames of before are left"
+
+
+def spoil_frame(path, kind):
+    if kind == "cut":
+        path.write_bytes(path.read_bytes()[:-300])
+    elif kind == "of another size":
+        Image.new("RGB", (65, 64)).save(path)
+    elif kind == "with alpha":
+        Image.new("RGBA", (64, 64)).save(path)
+    else:
+        path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("kind", ["cut", "of another size", "with alpha", "empty"])
+def test_frames_of_before_that_are_damaged_are_drawn_again(files, tmp_path, posegen, monkeypatch, kind):
+    more = ("walk", "--frames", "5")
+    assert posegen(*words(files, tmp_path / "whole.gif", *more)).status == 0
+    with monkeypatch.context() as kill:
+        kill.setattr("posegen.transfer.animating.shutil.rmtree", lambda *_, **__: None)
+        assert posegen(*words(files, tmp_path / "a.gif", *more)).status == 0
+    (tmp_path / "a.gif").unlink()
+    (frames,) = tmp_path.glob(".a.gif.*.frames")
+    spoil_frame(frames / "0002.png", kind)
+    outcome = posegen(*words(files, tmp_path / "a.gif", *more))
+    assert outcome.status == 0, outcome.error
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "whole.gif").read_bytes()
+
+
+def test_another_animation_of_the_same_name_waits(files, tmp_path, posegen):
+    "Whatever it shows: one of the two would be lost, and both would say that theirs is there."
+    with lock_folder(tmp_path, "somebody", name=".a.gif.lock"):
+        outcome = posegen(*words(files, tmp_path / "a.gif", "wave", "--frames", "3"))
+        assert outcome.status == 2 and "Another process makes" in outcome.error
+        assert posegen(*words(files, tmp_path / "b.gif", "wave", "--frames", "3")).status == 0
+    assert sorted(os.listdir(tmp_path)) == ["b.gif"]
 
 
 def test_a_video_without_its_library(files, tmp_path, monkeypatch):

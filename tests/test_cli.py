@@ -295,3 +295,22 @@ def test_info_on_a_run_of_an_earlier_version(posegen, tmp_path):
     (tmp_path / "report/stamp.json").write_text(json.dumps(stamp))
     outcome = posegen("info", tmp_path)
     assert outcome.status == 0 and "1 min 15 s" in outcome.out and "sources unknown" in outcome.out
+
+
+@pytest.mark.parametrize("number", ["-4", "513", "100000", "many"])
+@pytest.mark.parametrize(
+    "words", ["prepare a b.h5", "estimate a b.csv", "evaluate", "train --stage 1 --store a --out g"]
+)
+def test_processes_that_help_are_counted_first(posegen, number, words):
+    outcome = posegen(*words.split(), "--workers", number)
+    assert outcome.status == 2 and "--workers" in outcome.error and outcome.error.count("\n") == 1
+    assert "not a whole number" in outcome.error or "are asked for; give 0 to 512" in outcome.error
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "3", "200"])
+def test_processes_that_cannot_share_a_batch(posegen, tmp_path, number):
+    words = ("train", "--stage", 1, "--store", "a.h5", "--preset", "test", "--out", tmp_path / "g")
+    outcome = posegen(*words, "--processes", number)
+    assert outcome.status == 2 and outcome.error.count("\n") == 1, outcome.error
+    assert "cannot share in equal parts" in outcome.error or "ask for 1 or more" in outcome.error
+    assert not (tmp_path / "g").exists()

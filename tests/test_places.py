@@ -17,6 +17,7 @@ import nbformat
 import numpy as np
 import pytest
 from bounded import at_most, bounded, run_bounded
+from boxes import write_boxes
 from PIL import Image
 
 from posegen.core import UserError
@@ -148,6 +149,59 @@ def test_kernels_where_every_stream_is_closed(store, tmp_path):
     assert read_json(tmp_path / "e" / "evaluation.json")
 
 
+def test_kernels_write_utf_8_in_any_locale(store, posegen, tmp_path):
+    "What a notebook writes is the same to the last byte."
+    assert (
+        posegen("train", "--stage", 1, "--preset", "test", "--store", store, "--out", tmp_path / "g1").status
+        == 0
+    )
+    words = ("evaluate", "--preset", "test", "--store", store, "--stage1", tmp_path / "g1", "--out")
+    for place, environment in (("a", {}), ("b", NO_LOCALE)):
+        done = run_bounded([*MAIN, *words, tmp_path / place], env=environment)
+        assert done.returncode == 0, done.stderr
+    found = [(tmp_path / place / "evaluation.json").read_bytes() for place in "ab"]
+    assert found[0] == found[1] and not found[0].isascii()
+
+
+# Where it is started
+
+
+@pytest.mark.parametrize(
+    "words", ["info s.h5", "export s.h5 o.csv", "evaluate --generated a --target b --out o"]
+)
+def test_a_working_folder_that_is_gone(tmp_path, words):
+    (tmp_path / "gone").mkdir()
+    command = ["sh", "-c", 'rmdir "$PWD"; exec "$0" "$@"', *MAIN, *words.split()]
+    done = run_bounded(command, cwd=tmp_path / "gone")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(
+        "posegen: The folder that this was started in is not there"
+    )
+
+
+@pytest.mark.parametrize("name", ["SOURCE_DATE_EPOCH", "LOKY_MAX_CPU_COUNT"])
+@pytest.mark.parametrize("told", ["banana", "", "2.5", "1e3"])
+def test_numbers_in_the_environment_that_are_none(posegen, store, monkeypatch, name, told):
+    monkeypatch.setenv(name, told)
+    assert_one_sentence(posegen("info", store), f'{name} is "{re.escape(told)}" in the environment')
+    monkeypatch.setenv(name, "1")
+    assert posegen("info", store).status == 0
+
+
+@pytest.mark.parametrize("asked", [dict(OMP_NUM_THREADS="8"), dict(OMP_NUM_THREADS="", MKL_NUM_THREADS="8")])
+def test_a_limit_of_threads_below_their_number(tmp_path, asked):
+    "torch would wait without end for threads that it does not get; the weights are those of one thread."
+    store, weights = write_boxes(tmp_path / "s.h5"), []
+    for place, environment in (("a", dict(OMP_NUM_THREADS="1")), ("b", dict(asked, OMP_THREAD_LIMIT="1"))):
+        words = ("train", "--stage", 1, "--preset", "test", "--store", store, "--out", tmp_path / place)
+        done = run_bounded([*MAIN, *words], env=environment)
+        assert done.returncode == 0, done.stderr
+        weights.append((tmp_path / place / "stage1.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+# Names
+# Names
 # Names
 
 

@@ -31,6 +31,7 @@ from posegen.cli.options import (
     Person,
     Preset,
     Processes,
+    Readers,
     RunsFolder,
     Seeds,
     Size,
@@ -78,11 +79,8 @@ def reproduce(
     from posegen.runs import manifest
 
     chosen = (parse_overrides(changes), force, runs, figures)
-    asked = [
-        name
-        for name, wanted in (("seeds", seeds is not None), ("future", future), ("copying", copying))
-        if wanted
-    ]
+    parts = dict(seeds=seeds is not None, future=future, copying=copying)
+    asked = [name for name, wanted in parts.items() if wanted]
     if len(asked) > 1:
         raise UserError(f"--{asked[0]} and --{asked[1]} are two things to reproduce; call posegen twice.")
     if not asked:
@@ -205,14 +203,7 @@ def train(
     preset: Preset = "quick",
     changes: Changes = None,
     processes: Processes = 1,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole_number,
-            metavar="N",
-            help="processes that read batches ahead (default: none on a CPU, else as many as help)",
-        ),
-    ] = None,
+    workers: Readers = None,
     overwrite: Overwrite = False,
     tensorboard: Annotated[
         bool,
@@ -221,13 +212,17 @@ def train(
 ) -> None:
     "Train one stage, or go on with it."
     from posegen.runs.execute import check_no_step
-    from posegen.system.engine import fit_threads, launch
+    from posegen.system.engine import check_share, fit_threads, launch
     from posegen.training.stages import train_stage1, train_stage2
 
     check_no_step(out)
     config, watchers = _config(preset, changes), []
+    check_share(config, processes)
     make_folder(out)
     if tensorboard:
+        from posegen.system.kernels import plain_matplotlib
+
+        plain_matplotlib()
         from posegen.report.watching import TensorBoardLog
 
         watchers = [TensorBoardLog(Path(out) / "tensorboard")]

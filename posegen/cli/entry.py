@@ -70,6 +70,9 @@ def main(words: list[str] | None = None) -> int:
 def _status(words: Sequence[str]) -> int:
     try:
         _check_words(words)
+        _check_numbers()
+        _check_place()
+        _heed_thread_limit()
         with _heed_termination():
             return _run(words)
     except WrongWords as error:
@@ -99,9 +102,47 @@ def _status(words: Sequence[str]) -> int:
 def _about_system(error: OSError) -> int:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _complain("the disk is full; free some space and run the same command again.", 2)
+    if error.errno == errno.EFBIG:
+        return _complain(
+            "a file would become larger than this system, or a limit set for this user, allows.", 2
+        )
     if error.filename is None:
         raise error
     return _complain(f"{error.filename}: {error.strerror}.", 2)
+
+
+def _check_numbers() -> None:
+    "Raise `UserError` where a variable is no number that libraries would take for one without a look."
+    for name in ("SOURCE_DATE_EPOCH", "LOKY_MAX_CPU_COUNT"):  # numpy's; joblib's
+        told = os.environ.get(name, "0")
+        if not told.strip().removeprefix("-").isdecimal():
+            raise UserError(f'{name} is "{told}" in the environment, which is no whole number: unset it.')
+
+
+def _check_place() -> None:
+    "Raise `UserError` where the working folder was removed, which fails in the middle of some library."
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError(
+            "The folder that this was started in is not there any more: go to another one."
+        ) from None
+    except OSError as error:
+        raise UserError(f"The folder that this was started in cannot be named ({error.strerror}).") from None
+
+
+def _heed_thread_limit() -> None:
+    """Put OMP_THREAD_LIMIT down as the number of threads, where that is larger or not told.
+
+    Where the system gives torch fewer threads than it has asked for, it waits for the others for ever."""
+    limit = os.environ.get("OMP_THREAD_LIMIT", "").strip()
+    if not limit.isdecimal() or int(limit) < 1:
+        return
+    del os.environ["OMP_THREAD_LIMIT"]  # kernels may get numbers of their own
+    for name, asked in (("OMP_NUM_THREADS", ""), ("MKL_NUM_THREADS", limit)):
+        asked = os.environ.get(name, asked).strip()
+        if not asked.isdecimal() or int(asked) > int(limit):
+            os.environ[name] = limit
 
 
 def _check_words(words: Sequence[str]) -> None:

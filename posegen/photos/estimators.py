@@ -41,6 +41,7 @@ from posegen.photos.trust import (
     about_doubts,
     choose_judged,
     count_grades,
+    is_outcome,
     judge_all,
     judged_people,
 )
@@ -240,9 +241,7 @@ def _fill_journal(
     workers: int | None,
 ) -> None:
     "Estimate all images that the journal does not know, or knew with another content."
-    outcomes = [
-        one for one in journal.outcomes.values() if {"people", "pose", "reason", "stamp"} <= one.keys()
-    ]
+    outcomes = [journal.outcomes[name] for name in names if is_outcome(journal.outcomes.get(name, {}))]
     done = {one["name"] for one in outcomes if one["stamp"] == _file_stamp(folder / one["name"])}
     todo = [name for name in names if name not in done]
     if workers is None:
@@ -312,7 +311,8 @@ def estimate_poses(
     at all of them if person or estimator differ. A table without a journal is not ours: `UserError`."""
     if person not in PERSON_CHOICES:
         raise UserError(f'There is no choice of person "{person}"; take one of: {", ".join(PERSON_CHOICES)}.')
-    refuse_special(table)
+    for path in (table, journal_path):
+        refuse_special(path)
     check_free(table)
     if table.is_file() and not journal_path.is_file():
         raise UserError(f"{table} exists already; choose another name or remove it.")

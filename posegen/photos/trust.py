@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FINE', 'DOUBTFUL', 'REFUSED', 'JUDGE', 'LEAST_PEAK', 'SURE_PEAK', 'MOST_APART', 'SURE_APART', 'sureness', 'Verdict',
            'odd_proportions', 'about_proportions', 'about_bodies', 'judge', 'Judged', 'judged_people', 'judge_all',
-           'choose_judged', 'count_grades', 'about_doubts']
+           'choose_judged', 'is_outcome', 'count_grades', 'about_doubts']
 
 # %% ../../nbs/photos/15_trust.ipynb #fa0ee5e0
 from collections.abc import Mapping, Sequence
@@ -165,6 +165,23 @@ def choose_judged(people: Sequence[Judged], person: str, where: str) -> Judged:
     return next(one for one in people if one.pose is chosen)
 
 # %% ../../nbs/photos/15_trust.ipynb #a0ef7cd3
+def is_outcome(found: dict[str, Any]) -> bool:
+    "Whether `found` can be what became of an image, as a journal holds it: that may be damaged, or somebody else's."
+    texts = [found.get(name) for name in ("reason", "doubt", "grade")]
+    plain = isinstance(found.get("people"), int | None) and all(
+        isinstance(text, str | None) for text in texts
+    )
+    if not plain or not isinstance(found.get("stamp"), list):
+        return False
+    if found.get("pose") is None:
+        return texts[0] is not None
+    try:
+        pose = np.array(found["pose"], np.float64)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return pose.shape == (18, 3) and bool(np.abs(pose).max() < 1e6)
+
+
 def count_grades(outcomes: Sequence[dict[str, Any]]) -> dict[str, int]:
     "How many poses are refused and how many doubtful, of what became of images: each with a `grade`, if judged."
     grades = [one.get("grade") for one in outcomes]

@@ -8,6 +8,7 @@ __all__ = ['SMALL_SIDE', 'MOST_AT_ONCE', 'MEMORY_OF_JOB', 'JobFailed', 'Place', 
 
 # %% ../../nbs/runs/02_execute.ipynb #c630ba1e
 import json
+import math
 import shutil
 import sys
 import time
@@ -103,6 +104,11 @@ def _explained(job: Job, error: BaseException) -> BaseException:
         return JobFailed(
             f"{job.name} failed in cell [{error.exec_count}] of {job.executed}: {error.ename}: {error.evalue}"
         )
+    if isinstance(error, RuntimeError) and str(error).startswith("Kernel died before"):
+        return JobFailed(
+            f"{job.name} could not begin: the Python for its notebook ended at once. What it said stands above; most "
+            "often a variable of the environment, such as PYTHONPATH, gives it another package, or memory is lacking."
+        )
     if isinstance(error, DeadKernelError):
         return JobFailed(
             f"{job.name} ended without a word, most often for lack of memory; see {job.executed}"
@@ -148,8 +154,10 @@ def _attempt(job: Job, key: str) -> str:
 
 def _seconds_before(job: Job) -> float:
     # What earlier calls took counts where this one goes on from their checkpoint.
-    resumed = any(job.folder.glob("checkpoint*"))
-    return read_json(job.folder / "started.json").get("seconds", 0.0) if resumed else 0.0
+    told = (
+        read_json(job.folder / "started.json").get("seconds") if any(job.folder.glob("checkpoint*")) else 0.0
+    )
+    return told if isinstance(told, (int, float)) and 0 <= told < math.inf else 0.0
 
 # %% ../../nbs/runs/02_execute.ipynb #c7e10a08
 def side_by_side(jobs: list[Job]) -> set[str]:

@@ -217,10 +217,13 @@ def evaluation_alone(
     preset: str, overrides: dict[str, Any], store: str, stage1: str, stage2: Sequence[str], out: str
 ) -> Job:
     "The evaluation of a stage 1 and of the stages 2 in `ADVERSARY=FOLDER`; `UserError` for a word that is none."
+    from posegen.training.weights import check_refines  # only here: it loads torch
+
     folders = {name: folder for name, _, folder in (pair.partition("=") for pair in stage2)}
     for name, folder in folders.items():
         if name not in ROWS or not folder:
             raise UserError(f'--stage2 takes ADVERSARY=FOLDER with one of {", ".join(ROWS)}, not "{name}".')
+        check_refines(folder, stage1, name)
     parameters = dict(preset=preset, overrides=overrides, store=store, stage1=stage1, out=out)
     parameters |= dict(stage2=folders, warping="", warping_stage2={})  # only what was asked for
     return Job("evaluate", experiments_folder() / "40_evaluate.ipynb", parameters)

@@ -9,7 +9,9 @@ __all__ = ['notebook_parameters', 'check_parameters', 'source_hash', 'package_ve
 # %% ../../nbs/runs/01_job.ipynb #def48aa3
 import ast
 import json
+import math
 import platform
+import re
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -139,9 +141,30 @@ def _is_still(path: str, known: dict[str, Any]) -> bool:
     return state.st_mtime_ns == known["time"] or file_hash(path) == known["sha256"]
 
 # %% ../../nbs/runs/01_job.ipynb #36c2abbc
+_TEXT = ("key", "finished", "sources", "notebook")
+_STAMP: dict[str, Any] = {
+    **dict.fromkeys(_TEXT, str),
+    "versions": dict,
+    "outputs": dict,
+    "seconds": (int, float),
+}
+_OUTPUT: dict[str, Any] = {"size": int, "time": int, "sha256": str}
+
+
+def _has(found: Any, wanted: dict[str, Any]) -> bool:
+    return isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in wanted.items())
+
+
 def read_stamp(job: Job) -> dict[str, Any]:
-    "What is known of the job's last success; empty if there was none."
-    return read_json(job.folder / "stamp.json")
+    "What is known of the job's last success; empty if there was none, or where it is not as a success leaves it."
+    stamp = read_json(job.folder / "stamp.json")
+    if not _has(stamp, _STAMP) or not 0 <= stamp["seconds"] < math.inf:
+        return {}
+    whole = all(_has(one, _OUTPUT) and _HASH.fullmatch(one["sha256"]) for one in stamp["outputs"].values())
+    return stamp if whole else {}
+
+
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 def is_unchanged(job: Job, key: str) -> bool:

@@ -98,8 +98,11 @@ def reproduce(
     at_once: int | None = None,  # jobs that run side by side; default: as `choose_at_once` says
 ) -> dict[str, Any]:
     "Run every step of the report that is not up to date, write the manifest, and return it."
+    from posegen.system.engine import check_share  # only here: it loads torch
+
     began = time.monotonic()
     config = configuration(preset, **(overrides or {}))
+    check_share(config, processes)
     jobs = report_jobs(preset, data, overrides, runs, figures, processes)
     at_once, threads = choose_at_once(config, processes, at_once)
     make_folder(jobs[-1].parameters["figures"])  # before hours of work for them

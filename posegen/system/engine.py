@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['choose_precision', 'can_compile', 'choose_compile', 'keep_freed_memory', 'fit_threads', 'Group', 'fast_layout',
-           'adam', 'Engine', 'launch']
+           'adam', 'check_share', 'Engine', 'launch']
 
 # %% ../../nbs/system/06_engine.ipynb #ef1e5485
 import ctypes
 import importlib.util
+import logging
 import os
 import shutil
 import signal
@@ -135,7 +136,10 @@ def adam(module: nn.Module, learning_rate: float, config: Config) -> torch.optim
     )
 
 # %% ../../nbs/system/06_engine.ipynb #5bb20d8c
-def _check_share(config: Config, processes: int) -> None:
+def check_share(config: Config, processes: int) -> None:
+    "Raise `UserError` unless the processes that train together can share each batch in equal parts."
+    if processes < 1:
+        raise UserError(f"{processes} processes cannot train; ask for 1 or more.")
     if config.batch_size % (processes * config.accumulation):
         raise UserError(
             f"Config.batch_size is {config.batch_size}, which {processes} processes "
@@ -165,7 +169,7 @@ class Engine:
         self.gradient_clip = config.gradient_clip
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
         self.skipped = 0  # steps whose scaled gradients overflowed
-        _check_share(config, self.processes)
+        check_share(config, self.processes)
 
     @property
     def writes(self) -> bool:
@@ -227,6 +231,11 @@ def _failure(said: str) -> UserError | ProcessLost:
     )
 
 # %% ../../nbs/system/06_engine.ipynb #0fb12b07
+def _no_user_error(record: logging.LogRecord) -> bool:
+    "Whether torch may say that a process has failed: not with a traceback where we have a sentence for it."
+    return "UserError: " not in record.getMessage()
+
+
 def launch(function: Callable, processes: int, *arguments: Any) -> None:
     """Call `function(*arguments)` here, or, for more than one, in that many processes of this machine.
 
@@ -250,6 +259,7 @@ def launch(function: Callable, processes: int, *arguments: Any) -> None:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    logging.getLogger("torch.distributed.elastic.multiprocessing.api").addFilter(_no_user_error)
     try:
         notebook_launcher(function, arguments, num_processes=processes, use_port=str(_free_port()))
     except SignalException as stop:

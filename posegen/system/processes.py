@@ -17,6 +17,7 @@ from typing import Any
 import joblib
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.parallel import mp
 
 from ..core import UserError
 
@@ -52,10 +53,12 @@ def safe_path() -> Iterator[None]:
 def in_processes(function: Callable, arguments: Iterable[tuple], workers: int) -> Generator[Any, None, None]:
     """Yield `function(*one)` for each `one` of `arguments`, in their order, from `workers` processes.
 
-    Each process has one thread. With one worker, or none, this process does the work. Raises what the
-    function raises, and `UserError` when a process was ended from outside.
+    Each process has one thread. With one worker, or none, this process does the work, and also where the system has
+    no semaphores for others. Raises what the function raises, and `UserError` when a process was ended from outside.
     """
-    if workers < 2:
+    arguments = list(arguments)
+    workers = min(workers, max(2, len(arguments)))  # each takes its time to start
+    if workers < 2 or mp is None:
         yield from (function(*one) for one in arguments)
         return
     watched = dict(initializer=end_with_parent, initargs=(os.getpid(),))

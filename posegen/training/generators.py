@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..data.pairs import normalise, to_uint8
+from ..data.pairs import drawn_uint8, normalise
 from ..pose import pose_maps
 from ..warping.generator import PICTURES, WarpingGenerator
 
@@ -40,9 +40,9 @@ def run_generators(
             for points in (condition_keypoints, keypoints)
         )
         coarse = stage1(stage1.reads(condition, pose_maps(wanted, conditions.shape[1]), seen, wanted))
-        results["G1"].append(to_uint8(coarse))
+        results["G1"].append(drawn_uint8(coarse))
         for name, network in stage2.items():
-            results[name].append(to_uint8(coarse + network(torch.cat([condition, coarse], 1))))
+            results[name].append(drawn_uint8(coarse + network(torch.cat([condition, coarse], 1))))
     return {name: np.concatenate(images) for name, images in results.items()}
 
 # %% ../../nbs/training/07_generators.ipynb #f83c11ae

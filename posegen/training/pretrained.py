@@ -17,7 +17,7 @@ from ..core import ADVERSARY_NAMES, DEFAULT_WEIGHTS, UserError
 from ..data.store import open_store
 from ..photos.framing import Framing, measure_framing
 from .side_files import described_config, described_framing, read_description
-from .weights import load_generator, save_weights
+from .weights import check_refines, load_generator, save_weights
 
 # %% ../../nbs/training/11_pretrained.ipynb #dd1ce166
 PRETRAINED = Path(posegen.__file__).parent / "assets" / "pretrained"
@@ -97,6 +97,8 @@ def load_pretrained(
     folder1, folder2, store = find_weights(path_or_name)
     folder2 = Path(stage2) if stage2 else folder2
     coarse = load_generator(folder1, "stage1")
+    if folder2:
+        check_refines(folder2, folder1)
     refine = load_generator(folder2, "stage2") if folder2 else None
     size = _size(folder1, "stage1")
     if folder2 and (other := _size(folder2, "stage2")) != size:

@@ -12,7 +12,6 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +25,7 @@ from .. import __version__
 from ..core import DEFAULT_WEIGHTS, UserError
 from ..photos.inputs import read_photo
 from ..pose import LIMBS
-from ..system.files import atomic_folder, atomic_path, refuse_special
+from ..system.files import atomic_folder, atomic_path, open_regular, refuse_special
 from ..system.locks import lock_folder
 from ..system.progress import Progress
 from .drawing import draw
@@ -149,11 +148,15 @@ MOST_FPS = 50  # a second: viewers show faster ones slowly
 MOST_BYTES = 600_000_000  # of all frames of a GIF, which is put together in memory
 
 
+_OTHERS = "The folder {} holds other things; name a new or an empty one with --out."
+
+
 def kind_of(out: Path) -> str:
     "The key of `WRITERS` for what is to be written; raises `UserError` for what cannot be."
     if out.is_dir():
-        if any(out.iterdir()):
-            raise UserError(f"The folder {out} holds other things; name a new or an empty one with --out.")
+        names = [path.name for path in out.iterdir()]
+        if not all(re.fullmatch(r"\d{4,}\.png", name) for name in names):  # else they may be the very frames
+            raise UserError(_OTHERS.format(out))
         return ""
     refuse_special(out)
     suffix = out.suffix.lower()
@@ -251,10 +254,26 @@ class Scene:
         return (drawn[..., :3] * share + self.wall * (1 - share)).round().astype(np.uint8)
 
 
+def _pixels(path: Path) -> np.ndarray | None:
+    "The picture in a file; None where that is none, or damaged."
+    try:
+        with open_regular(path) as file, Image.open(file) as picture:
+            return np.asarray(picture)
+    except (
+        UserError,
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ):  # all of these come from Pillow
+        return None
+
+
 def draw_into(scene: Scene, folder: Path, silent: bool = False) -> list[Path]:
-    "Draw those frames that are not in a folder yet; the paths of all."
+    "Draw those frames that are not in a folder yet, or damaged there; the paths of all."
     paths = [folder / f"{number:04}.png" for number in range(len(scene.poses))]
-    missing = [number for number, path in enumerate(paths) if not path.exists()]
+    shape = (scene.size, scene.size, 4 if scene.background == "transparent" else 3)
+    missing = [number for number, path in enumerate(paths) if getattr(_pixels(path), "shape", None) != shape]
     shown = Progress(len(paths), "frames", len(paths) - len(missing), silent=silent)
     for start in range(0, len(missing), BATCH):
         numbers = missing[start : start + BATCH]
@@ -272,19 +291,34 @@ def animate_scene(scene: Scene, out: Path, fps: int = 12, silent: bool = False) 
     Frames are kept in a hidden folder beside `out` until all are there, and found again after a stop.
     """
     kind = kind_of(out)
-    work = out.with_name(f".{out.name}.{scene.name()}.frames")
-    with lock_folder(work, f"Another process makes {out}"):
-        WRITERS[kind](out, draw_into(scene, work, silent), fps)
-        shutil.rmtree(work, ignore_errors=True)
-    _sweep(out)
+    who, instead = f"Another process makes {out}", "wait until it is done, or choose another name"
+    with lock_folder(out.absolute().parent, who, instead, f".{out.name}.lock"):
+        if kind or not out.is_dir() or not any(out.iterdir()):
+            work = out.with_name(f".{out.name}.{scene.name()}.frames")
+            WRITERS[kind](out, draw_into(scene, work, silent), fps)
+        elif not _holds(out, scene):  # else it was stopped at its very end
+            raise UserError(_OTHERS.format(out))
+        _sweep(out)
+
+
+def _holds(folder: Path, scene: Scene) -> bool:
+    "Whether a folder holds the frames of this scene, and nothing else."
+    paths = [folder / f"{number:04}.png" for number in range(1, len(scene.poses) + 1)]
+    if {*paths} != {*folder.iterdir()}:
+        return False
+    for start in range(0, len(paths), BATCH):
+        frames = scene.frames(range(len(paths))[start : start + BATCH])
+        found = [_pixels(path) for path in paths[start : start + BATCH]]
+        if not all(one is not None and np.array_equal(one, frame) for one, frame in zip(found, frames)):
+            return False
+    return True
 
 
 def _sweep(out: Path) -> None:
-    "Remove the frames of earlier, other animations of this name, but for those that are being made."
+    "Remove the frames of this animation, and of earlier, other ones of this name."
     named = re.compile(re.escape(f".{out.name}.") + "[0-9a-f]{16}" + re.escape(".frames"))
     for folder in [path for path in out.absolute().parent.iterdir() if named.fullmatch(path.name)]:
-        with suppress(UserError, OSError), lock_folder(folder, "in use"):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 # %% ../../nbs/transfer/13_animating.ipynb #00c5c449
 def make_scene(

@@ -372,6 +372,46 @@ def test_another_runs_journal_is_left_alone(folder, tmp_path):
     assert counts["poses"] == 48 and not journal.exists()
 
 
+POSE = [[1.0, 2.0, 1.0]] * 18
+HOSTILE = {
+    "text for a pose": dict(pose="here"),
+    "a pose of 17 points": dict(pose=POSE[1:]),
+    "an empty pose": dict(pose=[]),
+    "a ragged pose": dict(pose=[[1, 2], [3]]),
+    "a pose of NaN": dict(pose=[[float("nan")] * 3] * 18),
+    "a pose that is too far": dict(pose=[[1e300] * 3] * 18),
+    "a pose of 400 digits": dict(pose=[[10**400, 0, 1]] * 18),
+    "people in words": dict(pose=POSE, people="two"),
+    "a list for a reason": dict(reason=["none"]),
+    "neither pose nor reason": dict(reason=None),
+    "doubt that is a number": dict(pose=POSE, doubt=3),
+    "a grade that is a list": dict(pose=POSE, grade=[]),
+    "no stamp": dict(pose=POSE, stamp=None),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_what_no_journal_of_ours_says_is_looked_at_again(folder, tmp_path, monkeypatch, kind):
+    "The table is the one of a run that nobody disturbed."
+    estimate_folder(folder, tmp_path / "whole.csv", estimator=Corners(), workers=1)
+    with monkeypatch.context() as stopped, pytest.raises(InterruptedError):
+        stopped.setattr(estimators, "write_keypoints", lambda *_: exec("raise InterruptedError"))
+        estimate_folder(folder, tmp_path / "a.csv", estimator=Corners(), workers=1)
+    journal = tmp_path / ".a.csv.part"
+    head, *lines = journal.read_text().splitlines()
+    entry = {**json.loads(lines[3]), "people": 1, "pose": None, "reason": "nobody found", **HOSTILE[kind]}
+    journal.write_text("\n".join([head, *lines, json.dumps(entry), '{"name": "\\u0000"}', ""]))
+    counts, _ = estimate_folder(folder, tmp_path / "a.csv", estimator=Corners(), workers=1)
+    assert counts["poses"] == 48 and not journal.exists()
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_a_pipe_for_a_journal_is_refused(folder, tmp_path):
+    os.mkfifo(tmp_path / ".a.csv.part")
+    with pytest.raises(UserError, match="a.csv.part is a pipe"):
+        estimate_folder(folder, tmp_path / "a.csv", estimator=Corners(), workers=1)
+
+
 def estimate_with_little_room(folder, table, sentences):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8000, resource.RLIM_INFINITY))

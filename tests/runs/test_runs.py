@@ -188,6 +188,63 @@ def test_a_damaged_stamp_means_that_the_job_runs_again(graph, in_process):
     assert which_ran(graph()) == ["add"]
 
 
+def changed_stamp(name, value):
+    "A change of one entry of a stamp, or, for `size`, `time` and `sha256`, of each of its outputs."
+
+    def change(stamp):
+        parts = [stamp] if name in stamp else stamp["outputs"].values()
+        for part in parts:
+            if value is None:
+                del part[name]
+            else:
+                part[name] = value
+
+    return change
+
+
+STAMPS = [
+    (name, None) for name in ("key", "seconds", "finished", "sources", "versions", "notebook", "outputs")
+]
+STAMPS += [("outputs", []), ("outputs", {"a": None}), ("outputs", {"a": {}}), ("outputs", "a"), ("key", 1)]
+STAMPS += [("seconds", "1"), ("seconds", float("nan")), ("seconds", float("inf")), ("seconds", -1)]
+STAMPS += [("size", "8"), ("time", []), ("sha256", 7), ("sha256", "0" * 63), ("size", None), ("sha256", None)]
+
+
+@pytest.mark.parametrize(("name", "value"), STAMPS)
+def test_a_stamp_that_no_success_leaves_is_none(graph, in_process, name, value):
+    run_jobs(graph())
+    path = Path("runs/double/stamp.json")
+    whole = path.read_bytes()
+    stamp = json.loads(whole)
+    changed_stamp(name, value)(stamp)
+    path.write_text(json.dumps(stamp))
+    assert which_ran(graph()) == ["double"]
+    assert json.loads(path.read_bytes())["outputs"].keys() == json.loads(whole)["outputs"].keys()
+    assert Path("runs/add/number").read_text() == "3"
+
+
+@pytest.mark.parametrize("seconds", ["a", None, [1], float("nan"), float("inf"), -5])
+def test_seconds_that_are_none_count_for_nothing(graph, in_process, seconds):
+    "Those of a stopped call, beside its checkpoint."
+    run_jobs(graph())
+    started = Path("runs/add/started.json")
+    started.write_text(json.dumps({**json.loads(started.read_text()), "seconds": seconds}))
+    Path("runs/add/checkpoint").touch()
+    Path("runs/add/stamp.json").unlink()
+    stamps = run_jobs(graph())
+    assert stamps["add"]["ran"] and 0 <= stamps["add"]["seconds"] < 60
+
+
+@pytest.mark.parametrize("processes", [3, 0, -1, 200])
+def test_processes_that_cannot_share_a_batch_are_refused_before_anything(tmp_path, processes):
+    place = dict(runs=str(tmp_path / "runs"), figures=str(tmp_path / "figures"))
+    with pytest.raises(
+        UserError, match="Config.batch_size is 4, which|processes cannot train; ask for 1 or more"
+    ):
+        manifest.reproduce("test", processes=processes, **place)
+    assert not list(tmp_path.iterdir())
+
+
 def test_leftovers(graph, in_process, capsys):
     run_jobs(graph())
     Path("runs/add/checkpoint").touch()

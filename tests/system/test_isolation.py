@@ -8,7 +8,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from bounded import run_bounded
+from bounded import ROOT, run_bounded
+from boxes import write_boxes
 from PIL import Image
 
 MAIN = (sys.executable, "-P", "-c", "import sys; from posegen.cli import main; sys.exit(main(sys.argv[1:]))")
@@ -79,7 +80,9 @@ def hostile(tmp_path):
     for place in (folder, tmp_path / "home/.config/matplotlib"):
         place.mkdir(parents=True, exist_ok=True)
         (place / "matplotlibrc").write_text(SETTINGS)
-    environment = dict(HOME=str(tmp_path / "home"), PYTHONSTARTUP=str(tmp_path / "startup.py"))
+    environment = dict(
+        HOME=str(tmp_path / "home"), PYTHONSTARTUP=str(tmp_path / "startup.py"), MPLBACKEND="nosuch"
+    )
     return folder, environment, trace
 
 
@@ -129,6 +132,28 @@ def test_workers_see_nothing_of_the_folder(hostile, tmp_path):
     done = run_bounded([*MAIN, *words], cwd=folder, env=environment)
     assert done.returncode == 0, done.stderr
     assert "PSNR" in done.stdout and not trace.exists()
+
+
+def test_a_training_with_logs_sees_no_settings_of_figures(hostile, tmp_path):
+    pytest.importorskip("tensorboard")
+    folder, environment, trace = hostile
+    store = write_boxes(tmp_path / "store.h5")
+    words = ("train", "--stage", "1", "--store", store, "--preset", "test", "--tensorboard", "--out", "g1")
+    done = run_bounded([*MAIN, *words], cwd=folder, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert not trace.exists() and list((folder / "g1" / "tensorboard").iterdir())
+
+
+def test_a_kernel_that_cannot_begin_is_one_sentence(tmp_path):
+    "Its Python is given another ipykernel by a place that the user has named for modules."
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "ipykernel.py").write_text("raise SystemExit('not the kernel')")
+    store = write_boxes(tmp_path / "store.h5")
+    words = ("--store", store, "--preset", "test", "--stage1", tmp_path / "g1", "--out", tmp_path / "e")
+    environment = dict(PYTHONPATH=os.pathsep.join([str(tmp_path / "place"), str(ROOT)]))
+    done = run_bounded([*MAIN, "evaluate", *words], env=environment)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "could not begin" in done.stderr and "PYTHONPATH" in done.stderr
 
 
 @pytest.mark.parametrize("home", ["a file", "nowhere", "forbidden"])

@@ -35,6 +35,18 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     assert not left
 
 
+def test_where_the_system_has_no_semaphores_this_process_does_the_work():
+    "As in some containers, of which joblib finds out when it is loaded."
+    program = SLEEPER.split("print(")[0] + "print({*results} == {os.getpid()})"
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("1000", "5")],
+        env={**os.environ, "JOBLIB_MULTIPROCESSING": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "True", done.stderr
+
+
 def alive(process: int) -> bool:
     "Whether a process runs; one that ended and waits to be asked for its status (Z) does not."
     try:

@@ -25,11 +25,13 @@ from posegen.core import UserError, preset
 from posegen.data import Example, open_store, write_store
 from posegen.networks import Stage1Generator, Stage2Generator
 from posegen.photos.framing import Framing
+from posegen.runs.graph import evaluation_alone
 from posegen.training.checkpoints import SNAPSHOT, load_checkpoint, read_checkpoint, save_checkpoint
+from posegen.training.generators import run_generators
 from posegen.training.pretrained import load_pretrained, save_pretrained
 from posegen.training.side_files import DESCRIPTION
 from posegen.training.stages import train_stage1
-from posegen.training.weights import load_generator, save_weights
+from posegen.training.weights import check_refines, load_generator, save_weights
 
 CONFIG = preset("test")
 CPU = torch.device("cpu")
@@ -71,6 +73,50 @@ def test_the_whole_ones_are_read(folder):
     assert "steps 4" in "\n".join(describe(folder / "stage1.json"))
 
 
+# Weights that do not belong together
+
+
+def described(folder, name, **facts):
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+
+
+def test_a_stage_2_of_another_stage_1_or_adversary(folder, tmp_path):
+    facts = json.loads((folder / "stage2.json").read_text())
+    facts.pop("precision")  # these were not converted
+    ours = hashlib.sha256((folder / "stage1.safetensors").read_bytes()).hexdigest()
+    (folder / "stage2.json").write_text(json.dumps({**facts, "stage1": ours}))
+    check_refines(folder, folder, "pair")
+    assert load_pretrained(folder).stage2 is not None
+    refused(
+        lambda: check_refines(folder, folder, "triplet"),
+        f'was trained as "pair", not "triplet": give pair={folder}',
+    )
+    words = ("test", {}, "s.h5", str(folder), [f"triplet={folder}"], str(tmp_path / "out"))
+    refused(lambda: evaluation_alone(*words), 'was trained as "pair"')
+    described(folder, "stage2", stage1="0" * 64)
+    refused(lambda: check_refines(folder, folder, "pair"), "on top of another stage 1")
+    refused(lambda: load_pretrained(folder), "on top of another stage 1")
+    described(folder, "stage2", precision="float16")  # converted: its stage 1 was, too
+    assert load_pretrained(folder).stage2 is not None
+
+
+@pytest.mark.parametrize("stage", ["stage1", "stage2"])
+def test_weights_whose_drawings_are_no_numbers(folder, stage):
+    "Each weight is a number, but their sums are too large for any; the picture would be black."
+    network = {"stage1": Stage1Generator, "stage2": Stage2Generator}[stage](CONFIG)
+    save_file(
+        {key: filled(1e30, value) for key, value in network.state_dict().items()},
+        folder / f"{stage}.safetensors",
+    )
+    stage1, stage2, *_ = load_pretrained(folder)
+    photo, pose = np.zeros((1, 32, 32, 3), np.uint8), np.ones((1, 18, 3), np.float32)
+    refused(
+        lambda: run_generators(stage1, {"G2": stage2}, photo, pose, pose), "drew values that are no numbers"
+    )
+
+
+# What a description may not say
 # What a description may not say
 
 WRONG = {
