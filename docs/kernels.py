@@ -4,13 +4,13 @@ A kernel of Jupyter starts Python anew, and most chapters then import torch, whi
 notebook gets a fork of a process that has imported the packages below, and nothing of this project.
 """
 
+import atexit
 import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -67,12 +67,14 @@ def become_kernel(arguments: list[str], folder: str, environment: dict[str, str]
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    tempfile.tempdir = None  # what the imports above found may be another place than the environment's
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)  # the pipes belong to the process that forks
     os.dup2(2, 1)
     ends_with = f"--IPKernelApp.parent_handle={os.getppid()}"
     IPKernelApp.launch_instance(argv=[*arguments, ends_with])
+    atexit.unregister(IPKernelApp.instance().close)  # waits a second and more for what nobody reads
+    atexit._run_exitfuncs()
+    os._exit(0)
 
 
 @cache

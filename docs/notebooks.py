@@ -118,7 +118,6 @@ def client_of(notebook: NotebookNode, folder: Path, sockets: str) -> "NotebookCl
         timeout=600,
         kernel_name="python3",
         skip_cells_with_tag="skip-execution",
-        shutdown_kernel="immediate",  # a kernel that is asked to end takes two seconds; many chapters take less
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
         config=reached,
         resources=dict(metadata=dict(path=str(folder))),
@@ -144,7 +143,6 @@ def execute(path: Path, notebook: NotebookNode, root: Path, kept: Path) -> tuple
     began = time.monotonic()
     try:
         with tempfile.TemporaryDirectory() as sockets, forked_kernels():
-            os.environ["TMPDIR"] = sockets  # a kernel that is killed tidies nothing up
             client_of(notebook, path.parent, sockets).execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         return time.monotonic() - began, re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
