@@ -119,14 +119,20 @@ def source_of(portrait: Portrait, which: tuple[bool, bool], device: torch.device
     return portrait.made[asked]
 
 
-def _source_of(portrait: Portrait, which: tuple[bool, bool], device: torch.device) -> Source:
-    hands = hands_of(portrait)
-    square = (portrait.size, portrait.size)
+def _without_hands(portrait: Portrait) -> tuple[Tensor, Tensor, np.ndarray]:
+    "The hands at their own size and at the portrait's, (2, S, S), and torso and legs alone without them."
+    hands, square = hands_of(portrait), (portrait.size, portrait.size)
     large = F.interpolate(hands[None], square, mode="bilinear", align_corners=False)[0]
-    alone = portrait.person * (1 - large.amax(0).numpy())
+    person = portrait.person * (1 - large.amax(0).numpy())
+    return hands, large, body_alone(portrait.uncovered, person, portrait.keypoints)
+
+
+def _source_of(portrait: Portrait, which: tuple[bool, bool], device: torch.device) -> Source:
+    if "hands" not in portrait.made:
+        portrait.made["hands"] = _without_hands(portrait)
+    hands, large, alone = portrait.made["hands"]
     picture, body = (
-        normalise(torch.tensor(image, device=device).permute(2, 0, 1))
-        for image in (portrait.picture, body_alone(portrait.uncovered, alone, portrait.keypoints))
+        normalise(torch.tensor(image, device=device).permute(2, 0, 1)) for image in (portrait.picture, alone)
     )
     person, hair = (torch.tensor(mask, device=device)[None] for mask in (portrait.person, portrait.hair))
     part = part_of(portrait.keypoints, portrait.size)

@@ -288,12 +288,13 @@ RESULT = ".pose-editor .result img"
 
 
 def settled(page, picture=RESULT):
-    "The picture once it no longer changes."
-    last = pixels(page, picture)
-    for _ in range(40):
+    "The picture once it has not changed for a second: a busy machine takes its time for the first one."
+    last, still = pixels(page, picture), 0
+    for _ in range(80):
         page.wait_for_timeout(250)
         now = pixels(page, picture)
-        if np.array_equal(now, last):
+        still = still + 1 if np.array_equal(now, last) else 0
+        if still == 4:
             return now
         last = now
     raise AssertionError("the picture goes on changing")
